@@ -1,0 +1,41 @@
+"""The reference laboratory for gated recurrent networks, in JAX."""
+
+from lstm_jax.cells import CELLS, Cell, elman, lstm, lstm97
+from lstm_jax.gradients import GRADIENT_RULES, GradientRule
+from lstm_jax.network import Network, NetworkParams, num_weights
+from lstm_jax.readout import Readout, readout
+from lstm_jax.stopping import Outcome, StopRule, all_of, consecutive_correct, mean_error_below
+from lstm_jax.tasks import TASKS, Example, Task, adding
+from lstm_jax.trial import Hyper, Trial, TrialState, make_trial
+from lstm_jax.unroll import unroll
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CELLS",
+    "GRADIENT_RULES",
+    "TASKS",
+    "Cell",
+    "Example",
+    "GradientRule",
+    "Hyper",
+    "Network",
+    "NetworkParams",
+    "Outcome",
+    "Readout",
+    "StopRule",
+    "Task",
+    "Trial",
+    "TrialState",
+    "adding",
+    "all_of",
+    "consecutive_correct",
+    "elman",
+    "lstm",
+    "lstm97",
+    "make_trial",
+    "mean_error_below",
+    "num_weights",
+    "readout",
+    "unroll",
+]

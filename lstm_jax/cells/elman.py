@@ -1,0 +1,78 @@
+"""The simple recurrent net of Elman 1990."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import Cell, require_input, require_positive
+from lstm_jax.types import Array
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "logistic": jax.nn.sigmoid,
+    "relu": jax.nn.relu,
+}
+
+
+class ElmanParams(NamedTuple):
+    """Input weights, recurrent weights, biases."""
+
+    w: Array  # [H, D]
+    r: Array  # [H, H]
+    b: Array  # [H]
+
+
+class ElmanState(NamedTuple):
+    """The hidden activations of the step before."""
+
+    h: Array  # [H]
+
+
+def elman(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cell:
+    """The simple recurrent net (Elman 1990): ``h_t = f(w x_t + r h_tm1 + b)``.
+
+    Args:
+      input_size: D.
+      hidden_size: H.
+      activation: f: "tanh", "logistic" or "relu".
+
+    Weights start uniform in ``[-1/sqrt(H), 1/sqrt(H)]``, biases at zero. It has no carousel, so
+    the 1997 truncation stops the gradient through its whole state.
+
+    Raises:
+      ValueError: for a size below 1, an unknown activation, or an input of the wrong shape.
+
+    Example:
+      >>> cell = elman(input_size=2, hidden_size=3, activation="logistic")
+      >>> params = cell.init(jax.random.key(0))
+      >>> cell.gates(params, cell.initial_state(), jnp.ones(2))["h"].shape
+      (3,)
+    """
+    require_positive(input_size=input_size, hidden_size=hidden_size)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: {activation!r} is not one of {', '.join(ACTIVATIONS)}")
+    squash = ACTIVATIONS[activation]
+
+    def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> ElmanParams:
+        key_w, key_r = jax.random.split(key)
+        w = jax.random.uniform(key_w, (hidden_size, input_size), minval=-1.0, maxval=1.0)
+        r = jax.random.uniform(key_r, (hidden_size, hidden_size), minval=-1.0, maxval=1.0)
+        return ElmanParams(w=init_range * w, r=init_range * r, b=jnp.zeros(hidden_size))
+
+    def initial_state() -> ElmanState:
+        return ElmanState(h=jnp.zeros(hidden_size))
+
+    def gates(params: ElmanParams, state: ElmanState, x: Array) -> dict[str, Array]:
+        require_input("elman", x, input_size)
+        return {"h": squash(params.w @ x + params.r @ state.h + params.b)}
+
+    def step(params: ElmanParams, state: ElmanState, x: Array) -> tuple[ElmanState, Array]:
+        h = gates(params, state, x)["h"]
+        return ElmanState(h=h), h
+
+    def truncate(state: ElmanState) -> ElmanState:
+        return ElmanState(h=jax.lax.stop_gradient(state.h))
+
+    return Cell("elman", input_size, hidden_size, init, initial_state, step, gates, truncate)

@@ -1,0 +1,221 @@
+"""The memory-cell blocks of Hochreiter & Schmidhuber 1997: no forget gate, gates see gates."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import Cell, require_input, require_positive
+from lstm_jax.types import Array
+
+BIASES = ("hidden", "gates", "none")
+
+
+class Lstm97Params(NamedTuple):
+    """Weights of the hidden layer; a field is None where the net has no such weight.
+
+    Rows are units, columns sources. The R recurrent sources are the input gates, the output
+    gates and the cell outputs of the step before, in this order.
+    """
+
+    w_i: Array  # [B, D]
+    w_o: Array | None  # [B, D]
+    w_z: Array  # [C, D]
+    r_i: Array | None  # [B, R]
+    r_o: Array | None  # [B, R]
+    r_z: Array | None  # [C, R]
+    b_i: Array | None  # [B]
+    b_o: Array | None  # [B]
+    b_z: Array | None  # [C]
+
+
+class Lstm97State(NamedTuple):
+    """What a step leaves behind: internal states c, and the activations the next step sees."""
+
+    c: Array  # [C]
+    i: Array  # [B]
+    o: Array | None  # [B]
+    h: Array  # [C]
+
+
+class Lstm97Spec(NamedTuple):
+    """The architecture behind `Lstm97Params`, for kernels written for it."""
+
+    num_blocks: int
+    block_size: int
+    output_gate: bool
+    g: str
+    h: str
+
+
+def squash_g(g: str, logistic: Array) -> Array:
+    """The cell input's squasher, from the logistic of its net input (A.1, eq. 5).
+
+    "g2" is ``g(x) = 4 / (1 + e^-x) - 2`` in [-2, 2]; "g1" the logistic itself, in [0, 1].
+    """
+    return 4 * logistic - 2 if g == "g2" else logistic
+
+
+def squash_h(h: str, c: Array) -> Array:
+    """The cell output's squasher (A.1, eq. 4).
+
+    "h1" is ``h(x) = 2 / (1 + e^-x) - 1`` in [-1, 1]; "id" the identity.
+    """
+    return 2 * jax.nn.sigmoid(c) - 1 if h == "h1" else c
+
+
+def lstm97(
+    input_size: int,
+    num_blocks: int,
+    block_size: int,
+    *,
+    bias: str = "hidden",
+    input_gate_bias: tuple[float, ...] | None = None,
+    output_gate_bias: tuple[float, ...] | None = None,
+    init_range: float = 0.1,
+    recurrent: bool = True,
+    output_gate: bool = True,
+    g: str = "g2",
+    h: str = "h1",
+) -> Cell:
+    """The hidden layer of the 1997 experiments: B blocks of S memory cells each.
+
+    With ``s = [i, o, h]`` of the step before (every unit sees all gates and all cell outputs),
+    f the logistic function, and block b owning cells ``b*S .. b*S+S-1``::
+
+        i_t = f(w_i x_t + r_i s_tm1 + b_i)          input gates   (A.1, eq. 7)
+        o_t = f(w_o x_t + r_o s_tm1 + b_o)          output gates  (eq. 8)
+        z_t = g(w_z x_t + r_z s_tm1 + b_z)          cell inputs   (eq. 6)
+        c_t = c_tm1 + i_t z_t                       internal states: a carousel of weight 1.0
+        h_t = o_t h(c_t)                            cell outputs  (eq. 9)
+
+    The gate of a block is shared by its S cells. There is no forget gate.
+
+    Args:
+      input_size: D.
+      num_blocks: B.
+      block_size: S, cells per block.
+      bias: which units have a bias: "hidden" (gates and cells), "gates", or "none".
+      input_gate_bias: the initial biases of the B input gates; None draws them like the rest.
+      output_gate_bias: the same for the output gates.
+      init_range: weights start uniform in ``[-init_range, init_range]``; may be a traced scalar.
+      recurrent: False lets hidden units see the inputs only (Experiments 2a and 2b).
+      output_gate: False leaves the output gate out (o_t = 1).
+      g: "g2" (range [-2, 2]) or "g1" (logistic, [0, 1]).
+      h: "h1" (range [-1, 1]) or "id".
+
+    Returns:
+      A `Cell` with ``output_size = B * S``, `Lstm97Params` and `Lstm97State`.
+
+    Raises:
+      ValueError: for sizes below 1, an unknown option, or gate biases that do not number B.
+
+    Example:
+      >>> cell = lstm97(2, num_blocks=2, block_size=2, input_gate_bias=(-3.0, -6.0))
+      >>> params = cell.init(jax.random.key(0))
+      >>> sum(leaf.size for leaf in jax.tree.leaves(params))  # 93 with the readout's 5
+      88
+      >>> cell.gates(params, cell.initial_state(), jnp.ones(2))["i"].shape
+      (2,)
+    """
+    require_positive(input_size=input_size, num_blocks=num_blocks, block_size=block_size)
+    for name, value, choices in (("bias", bias, BIASES), ("g", g, ("g2", "g1"))):
+        if value not in choices:
+            raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    if h not in ("h1", "id"):
+        raise ValueError(f"h: {h!r} is not one of h1, id")
+    given = {"input_gate_bias": input_gate_bias, "output_gate_bias": output_gate_bias}
+    for name, values in given.items():
+        if values is not None and bias == "none":
+            raise ValueError(f"{name}: {values} given, but bias='none' leaves the gates without one")
+        if values is not None and len(values) != num_blocks:
+            raise ValueError(f"{name}: {len(values)} values for {num_blocks} blocks; one per block")
+    if output_gate_bias is not None and not output_gate:
+        raise ValueError("output_gate_bias: given, but output_gate=False")
+
+    num_cells = num_blocks * block_size
+    num_sources = (num_blocks * (2 if output_gate else 1) + num_cells) if recurrent else 0
+
+    def init(key: Array, init_range: float | Array = init_range) -> Lstm97Params:
+        keys = iter(jax.random.split(key, 9))
+
+        def draw(*shape: int) -> Array:
+            return init_range * jax.random.uniform(next(keys), shape, minval=-1.0, maxval=1.0)
+
+        def gate_bias(values: tuple[float, ...] | None) -> Array | None:
+            drawn = draw(num_blocks)
+            if bias == "none":
+                return None
+            return drawn if values is None else jnp.asarray(values, drawn.dtype)
+
+        def recurrent_weights(rows: int) -> Array | None:
+            drawn = draw(rows, num_sources)
+            return drawn if recurrent else None
+
+        w_i, w_o = draw(num_blocks, input_size), draw(num_blocks, input_size)
+        w_z = draw(num_cells, input_size)
+        r_i, r_o = recurrent_weights(num_blocks), recurrent_weights(num_blocks)
+        r_z = recurrent_weights(num_cells)
+        b_i, b_o = gate_bias(input_gate_bias), gate_bias(output_gate_bias)
+        b_z = draw(num_cells)
+        return Lstm97Params(
+            w_i=w_i,
+            w_o=w_o if output_gate else None,
+            w_z=w_z,
+            r_i=r_i,
+            r_o=r_o if output_gate else None,
+            r_z=r_z,
+            b_i=b_i,
+            b_o=b_o if output_gate else None,
+            b_z=b_z if bias == "hidden" else None,
+        )
+
+    def initial_state() -> Lstm97State:
+        gate = jnp.zeros(num_blocks)
+        cells = jnp.zeros(num_cells)
+        return Lstm97State(c=cells, i=gate, o=gate if output_gate else None, h=cells)
+
+    def gates(params: Lstm97Params, state: Lstm97State, x: Array) -> dict[str, Array]:
+        require_input("lstm97", x, input_size)
+        # One product for all units: eight small ones cost two to three times as much.
+        w, r, b = (stack_units(params, field) for field in "wrb")
+        net = w @ x
+        if r is not None:
+            net = net + r @ _sources(state)
+        if b is not None:
+            net = net + b
+        a = jax.nn.sigmoid(net)  # every squasher is an affine form of the logistic
+        i = a[:num_blocks]
+        o = a[num_blocks:-num_cells] if output_gate else None
+        z = squash_g(g, a[-num_cells:])
+        c = state.c + jnp.repeat(i, block_size) * z
+        squashed = squash_h(h, c)
+        out = squashed if o is None else jnp.repeat(o, block_size) * squashed
+        named = {"i": i, "z": z, "c": c, "h": out}
+        return named if o is None else named | {"o": o}
+
+    def step(params: Lstm97Params, state: Lstm97State, x: Array) -> tuple[Lstm97State, Array]:
+        now = gates(params, state, x)
+        new = Lstm97State(c=now["c"], i=now["i"], o=now.get("o"), h=now["h"])
+        return new, new.h
+
+    def truncate(state: Lstm97State) -> Lstm97State:
+        stop = partial(jax.tree.map, jax.lax.stop_gradient)
+        return Lstm97State(c=state.c, i=stop(state.i), o=stop(state.o), h=stop(state.h))
+
+    spec = Lstm97Spec(num_blocks, block_size, output_gate, g, h)
+    return Cell("lstm97", input_size, num_cells, init, initial_state, step, gates, truncate, spec)
+
+
+def _sources(state: Lstm97State) -> Array:  # [R]
+    return jnp.concatenate([part for part in (state.i, state.o, state.h) if part is not None])
+
+
+def stack_units(params: Lstm97Params, field: str) -> Array | None:
+    """One array over all hidden units (input gates, output gates, cells) of `w`, `r` or `b`."""
+    parts = [getattr(params, f"{field}_{unit}") for unit in "ioz"]
+    if field == "b" and parts[0] is not None and parts[2] is None:
+        parts[2] = jnp.zeros_like(params.w_z[:, 0])  # biases on the gates only
+    parts = [part for part in parts if part is not None]
+    return jnp.concatenate(parts) if parts else None

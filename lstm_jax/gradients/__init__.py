@@ -1,0 +1,15 @@
+"""How a gradient is formed: a choice independent of the cell. `GRADIENT_RULES` names them."""
+
+from collections.abc import Callable
+
+from lstm_jax.gradients.autodiff import bptt, truncated
+from lstm_jax.gradients.rule import GradientRule
+from lstm_jax.gradients.traces import traces
+
+GRADIENT_RULES: dict[str, Callable[..., GradientRule]] = {
+    "bptt": bptt,
+    "truncated": truncated,
+    "traces": traces,
+}
+
+__all__ = ["GRADIENT_RULES", "GradientRule", "bptt", "traces", "truncated"]

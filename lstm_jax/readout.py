@@ -1,0 +1,101 @@
+"""Output units, and the error signal they send back."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import require_positive
+from lstm_jax.types import Array
+
+ACTIVATIONS = ("logistic", "identity")
+DELTAS = ("exact", "no_derivative")
+
+
+class ReadoutParams(NamedTuple):
+    """Output weights and biases."""
+
+    v: Array  # [K, V]
+    b: Array | None  # [K]
+
+
+class Readout(NamedTuple):
+    """Output units over what they see, V numbers.
+
+    Attributes:
+      input_size: V.
+      output_size: K.
+      init: ``(key, init_range) -> params``.
+      net: ``(params, seen[V]) -> net[K]``.
+      output: ``net[K] -> y[K]``.
+      delta: ``(net[K], target[K]) -> e[K]``, the error signal that travels back.
+    """
+
+    input_size: int
+    output_size: int
+    init: Callable[..., ReadoutParams]
+    net: Callable[[ReadoutParams, Array], Array]
+    output: Callable[[Array], Array]
+    delta: Callable[[Array, Array], Array]
+
+
+def readout(
+    input_size: int,
+    output_size: int,
+    *,
+    activation: str = "logistic",
+    bias: bool = True,
+    delta: str = "exact",
+    factor: float = 1.0,
+    init_range: float = 0.1,
+) -> Readout:
+    """Output units ``y_k = f(net_k)``, ``net_k = v_k h + b_k``, with the paper's error signal.
+
+    The 1997 paper descends the sum of squared errors and drops the factor 2 in its update
+    formulas (eqs 16 to 19): ``e_k = f'(net_k) (t_k - y_k)``. What it leaves open is a choice here.
+
+    Args:
+      input_size: V, what each output unit sees.
+      output_size: K.
+      activation: f: "logistic", as the paper's text says, or "identity".
+      bias: whether output units have biases.
+      delta: "exact" is ``f'(net) (t - y)``; "no_derivative" leaves f' out, ``t - y``.
+      factor: multiplies the error signal; 2.0 is the exact gradient of a plain sum of squares.
+      init_range: weights and biases start uniform in ``[-init_range, init_range]``.
+
+    Raises:
+      ValueError: for sizes below 1 or an unknown option.
+
+    Example:
+      >>> units = readout(4, 1, activation="identity")
+      >>> params = units.init(jax.random.key(0))
+      >>> net = units.net(params, jnp.zeros(4))
+      >>> bool(units.delta(net, net + 0.5)[0] == 0.5)
+      True
+    """
+    require_positive(input_size=input_size, output_size=output_size)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: {activation!r} is not one of {', '.join(ACTIVATIONS)}")
+    if delta not in DELTAS:
+        raise ValueError(f"delta: {delta!r} is not one of {', '.join(DELTAS)}")
+
+    def init(key: Array, init_range: float | Array = init_range) -> ReadoutParams:
+        key_v, key_b = jax.random.split(key)
+        v = jax.random.uniform(key_v, (output_size, input_size), minval=-1.0, maxval=1.0)
+        b = jax.random.uniform(key_b, (output_size,), minval=-1.0, maxval=1.0)
+        return ReadoutParams(v=init_range * v, b=init_range * b if bias else None)
+
+    def net(params: ReadoutParams, seen: Array) -> Array:
+        net = params.v @ seen
+        return net if params.b is None else net + params.b
+
+    def output(net: Array) -> Array:
+        return jax.nn.sigmoid(net) if activation == "logistic" else net
+
+    def error_signal(net: Array, target: Array) -> Array:
+        y = output(net)
+        error = factor * (target - y)
+        return error * (y * (1 - y)) if (activation, delta) == ("logistic", "exact") else error
+
+    return Readout(input_size, output_size, init, net, output, error_signal)

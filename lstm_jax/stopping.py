@@ -1,0 +1,139 @@
+"""Stop rules as values: when a trial counts as solved, decided after every sequence."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.types import Array
+
+MEASURES = ("absolute", "squared")
+_UNITS = 2**19  # fixed-point units per 1.0 of error
+
+
+class Outcome(NamedTuple):
+    """What one training sequence gave: its mean errors over the outputs, and whether right."""
+
+    error: Array  # [] mean absolute error
+    squared_error: Array  # []
+    correct: Array  # [] bool
+
+
+class StopRule(NamedTuple):
+    """When to stop.
+
+    Attributes:
+      init: ``() -> state``.
+      update: ``(state, outcome, clock=None) -> (state, done)``. `clock` is any counter that
+        grows by one with each call; networks in lanes share one, which keeps the write into a
+        window a plain slice. Without it the rule counts for itself.
+    """
+
+    init: Callable[[], Any]
+    update: Callable[..., tuple[Any, Array]]
+
+
+def consecutive_correct(num: int) -> StopRule:
+    """Done once the `num` most recent sequences were all right.
+
+    Example:
+      >>> rule = consecutive_correct(2)
+      >>> right = Outcome(jnp.float32(0), jnp.float32(0), jnp.bool_(True))
+      >>> state, done = rule.update(rule.init(), right)
+      >>> bool(done), bool(rule.update(state, right)[1])
+      (False, True)
+    """
+    if num < 1:
+        raise ValueError(f"num: {num!r} is not valid; it must be a whole number >= 1")
+
+    def update(run: Array, outcome: Outcome, clock: Array | None = None) -> tuple[Array, Array]:
+        del clock
+        run = jnp.where(outcome.correct, run + 1, 0)
+        return run, run >= num
+
+    return StopRule(lambda: jnp.int32(0), update)
+
+
+class _Window(NamedTuple):
+    ring: Array  # [window] int32, fixed-point errors
+    total: Array  # [] int32, their exact sum
+    count: Array  # [] int32
+
+
+def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute") -> StopRule:
+    """Done once the mean error of the `window` most recent sequences is below `limit`.
+
+    The running sum is kept in whole units of 2^-19, so that it is exact whatever the number of
+    sequences (a float sum of differences drifts) and the same for any order of lanes. An error
+    above 2 counts as 2 and a NaN as 2.
+
+    Args:
+      limit: the bound, in units of the error.
+      window: how many sequences, 1 to 2047; fewer than that never stop a trial.
+      measure: "absolute" or "squared" error.
+
+    Raises:
+      ValueError: for a limit that is not positive, a window out of range, an unknown measure.
+
+    Example:
+      >>> rule = mean_error_below(0.1, window=2)
+      >>> off = Outcome(jnp.float32(0.15), jnp.float32(0.02), jnp.bool_(False))
+      >>> right = Outcome(jnp.float32(0.01), jnp.float32(0.0), jnp.bool_(True))
+      >>> state, done_1 = rule.update(rule.init(), off)
+      >>> state, done_2 = rule.update(state, right)
+      >>> bool(done_1), bool(done_2)
+      (False, True)
+    """
+    if not limit > 0:
+        raise ValueError(f"limit: {limit!r} is not valid; it must be positive")
+    if not 1 <= window <= 2047:  # 2047 * 2.0 * 2^19 still fits an int32
+        raise ValueError(f"window: {window!r} is not valid; it must be within 1 .. 2047")
+    if measure not in MEASURES:
+        raise ValueError(f"measure: {measure!r} is not one of {', '.join(MEASURES)}")
+
+    most = min(math.ceil(limit * window * _UNITS), 2**31 - 1)
+
+    def init() -> _Window:
+        return _Window(jnp.zeros(window, jnp.int32), jnp.int32(0), jnp.int32(0))
+
+    def update(
+        state: _Window, outcome: Outcome, clock: Array | None = None
+    ) -> tuple[_Window, Array]:
+        error = outcome.error if measure == "absolute" else outcome.squared_error
+        error = jnp.where(error <= 2.0, error, 2.0)  # a NaN compares false, and so counts as 2
+        units = jnp.round(error * _UNITS).astype(jnp.int32)
+        slot = (state.count if clock is None else clock) % window
+        oldest = jax.lax.dynamic_index_in_dim(state.ring, slot, keepdims=False)
+        ring = jax.lax.dynamic_update_index_in_dim(state.ring, units, slot, 0)
+        total = state.total + units - oldest
+        count = state.count + 1
+        return _Window(ring, total, count), (count >= window) & (total < most)
+
+    return StopRule(init, update)
+
+
+def all_of(*rules: StopRule) -> StopRule:
+    """Done in the update where every one of `rules` is done.
+
+    Example:
+      >>> rule = all_of(consecutive_correct(1), mean_error_below(0.01, window=1))
+      >>> right = Outcome(jnp.float32(0.001), jnp.float32(0), jnp.bool_(True))
+      >>> bool(rule.update(rule.init(), right)[1])
+      True
+    """
+
+    def init() -> tuple[Any, ...]:
+        return tuple(rule.init() for rule in rules)
+
+    def update(
+        states: tuple[Any, ...], outcome: Outcome, clock: Array | None = None
+    ) -> tuple[tuple[Any, ...], Array]:
+        steps = [
+            rule.update(state, outcome, clock) for rule, state in zip(rules, states, strict=True)
+        ]
+        done = jnp.stack([done for _, done in steps]).all()
+        return tuple(state for state, _ in steps), done
+
+    return StopRule(init, update)
