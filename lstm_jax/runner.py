@@ -34,13 +34,13 @@ class TrialRecord(NamedTuple):
 class Progress(NamedTuple):
     """Where a run stands after a chunk."""
 
+    step: int  # training sequences each lane has gone through, all sessions
     num_trials: int
     finished: list[TrialRecord]
     running: dict[int, int]  # trial: training sequences so far
     errors: dict[int, float]  # trial: mean error over its last chunk
-    total_sequences: int  # this session
-    total_steps: int  # time steps trained this session, by the tasks' bounds
-    seconds: float  # this session, spent advancing
+    trained_sequences: int  # this session, over all trials
+    trained_seconds: float  # this session, spent in the compiled program
 
 
 class Snapshot(NamedTuple):
@@ -88,7 +88,7 @@ def compile_advance(
     """``(states, clock) -> (states, errors[chunk, L, batch_size])``: `chunk` updates of all lanes.
 
     One program for all lanes of a device, lanes sharded over the mesh; the states given are
-    donated. It compiles at its first call and not again.
+    donated. The runner compiles it once, ahead of the first call.
 
     Example:
       >>> import optax
@@ -174,7 +174,7 @@ def run_trials(
         raise ValueError(f"num_lanes: {num_lanes} does not divide over {num_devices} devices")
     curves = Curves(1000) if curves is None else curves
     sharding = NamedSharding(mesh, PartitionSpec("lanes"))
-    advance = compile_advance(trial, mesh, chunk)
+    advance = None  # compiled below, once the lanes are filled, and outside the training time
     evaluate = jax.jit(trial.evaluate, static_argnums=2)
 
     def fresh(numbers: Array, rates: Hyper) -> TrialState:
@@ -212,8 +212,8 @@ def run_trials(
         states = start(put(numbers), rates_of(numbers))
         clock = 0
     vacant = np.flatnonzero(numbers == EMPTY)
-    total_sequences = total_steps = 0
-    seconds = 0.0
+    trained_sequences = 0
+    trained_seconds = 0.0
 
     while True:
         take = vacant[: len(queue)]
@@ -223,12 +223,15 @@ def run_trials(
             states = refill(states, put(numbers), rates_of(numbers), put(where))
         if (numbers == EMPTY).all():
             break
+        if advance is None:
+            lowered = compile_advance(trial, mesh, chunk).lower(states, jnp.int32(0))
+            advance = lowered.compile()
         before = np.asarray(states.sequences)
         began = time.perf_counter()
-        states, errors = advance(states, jnp.int32(clock))
+        states, errors = advance(states, jnp.int32(clock % 2**30))
         errors = np.asarray(errors)
-        seconds += time.perf_counter() - began
-        clock = (clock + chunk) % 2**30
+        trained_seconds += time.perf_counter() - began
+        clock += chunk
         status, sequences = np.asarray(states.status), np.asarray(states.sequences)
         latest = {}
         for lane in np.flatnonzero(numbers != EMPTY):
@@ -236,8 +239,7 @@ def run_trials(
             lane_errors = errors[:, lane].reshape(-1)[:used]
             curves.add(int(numbers[lane]), lane_errors)
             latest[int(numbers[lane])] = float(lane_errors.mean()) if used else float("nan")
-            total_sequences += used
-        total_steps = total_sequences * trial.task.length
+            trained_sequences += used
         vacant = np.flatnonzero((numbers == EMPTY) | (status != RUNNING))
         for lane in vacant[numbers[vacant] != EMPTY]:
             final = jax.tree.map(lambda leaf, lane=int(lane): np.asarray(leaf)[lane], states)
@@ -258,8 +260,9 @@ def run_trials(
         if on_chunk is not None:
             running = {int(numbers[k]): int(sequences[k]) for k in np.flatnonzero(numbers != EMPTY)}
             ordered = [finished[n] for n in sorted(finished)]
+            step = clock * trial.batch_size
             progress = Progress(
-                num_trials, ordered, running, latest, total_sequences, total_steps, seconds
+                step, num_trials, ordered, running, latest, trained_sequences, trained_seconds
             )
             now = (states, numbers, clock)
             on_chunk(progress, lambda now=now: _snapshot(*now, curves))

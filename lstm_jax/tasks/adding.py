@@ -74,7 +74,10 @@ def adding(T: int = 100) -> Task:
     def correct(outputs: Array, example: Example) -> Array:
         return jnp.all(jnp.abs(outputs - example.targets) < CORRECT_BELOW)
 
-    return Task("adding", 2, 1, bound, "end", sample, error, squared_error, correct)
+    mean_length = T + (T // 10) / 2
+    return Task(
+        "adding", 2, 1, bound, mean_length, "end", sample, error, squared_error, correct
+    )
 
 
 def _below(u: Array, n: int | Array) -> Array:

@@ -27,6 +27,7 @@ class Task(NamedTuple):
       input_size: D.
       target_size: K.
       length: T, the static bound of a sequence.
+      mean_length: the mean number of time steps of a sequence.
       timing: "end" (targets ``[K]`` at the last step) or "every_step" (``[T, K]``).
       sample: ``key -> Example``.
       error: ``(outputs, example) -> []``; the mean absolute error.
@@ -38,6 +39,7 @@ class Task(NamedTuple):
     input_size: int
     target_size: int
     length: int
+    mean_length: float
     timing: str
     sample: Callable[[Array], Example]
     error: Callable[[Array, Example], Array]

@@ -1,0 +1,1 @@
+"""Speed of lstm_jax beside other libraries, measured in one run: `python -m benchmarks.paper_scale`."""

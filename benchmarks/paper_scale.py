@@ -1,0 +1,306 @@
+"""Time per trial-step at the scale of the 1997 paper, ours and the peers interleaved in one run.
+
+    python -m benchmarks.paper_scale [--T=100] [--lanes=16,64] [--repeats=7] [--json=FILE]
+
+The job: the adding problem, 93 weights (peers: 4 hidden units), one SGD step after each sequence.
+Ours draws its data and evaluates the stop rule inside the figure. One core means one: the process
+is pinned to it. Each row lives in a process of its own, and the rows take turns, one repeat at a
+time, so that a slow minute of the machine hits all of them. Takes about a minute on two cores.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import Measure, Timing, flax_lstm, pytorch_lstm, summarize
+from lstm_jax.record.provenance import surroundings
+
+# Compiles a whole time loop into one kernel, for ours and for Flax alike; jax 0.12 does so unasked.
+SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+SECONDS_PER_REPEAT = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table: a library, its lanes on each core, its cores."""
+
+    library: str  # "ours", "pytorch" or "flax"
+    num_lanes: int
+    num_cores: int = 1
+
+    @property
+    def label(self) -> str:
+        """What the table calls it."""
+        name = {"ours": "lstm_jax", "pytorch": "PyTorch nn.LSTM", "flax": "Flax nnx"}[self.library]
+        if self.library == "pytorch":
+            return f"{name}, batch 1, 1 thread"
+        cores = "1 core" if self.num_cores == 1 else f"each of {self.num_cores} cores"
+        return f"{name}, {self.num_lanes} lanes on {cores}"
+
+
+def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
+    """The engine of `lstm_jax.runner` on the 93-weight net, `num_lanes` on each device."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from lstm_jax.cells import lstm97
+    from lstm_jax.gradients import GRADIENT_RULES
+    from lstm_jax.kernels import lanes_last
+    from lstm_jax.network import network
+    from lstm_jax.readout import readout
+    from lstm_jax.runner import compile_advance, lane_mesh
+    from lstm_jax.stopping import all_of, consecutive_correct, mean_error_below
+    from lstm_jax.tasks import adding
+    from lstm_jax.trial import Hyper, make_trial
+
+    task = adding(T)
+    net = network(lstm97(2, 2, 2), readout(4, 1, activation="identity"))
+    trial = make_trial(
+        net,
+        task,
+        GRADIENT_RULES["traces"](net, task.timing),
+        all_of(consecutive_correct(2000), mean_error_below(0.01)),
+        optax.sgd,
+        max_sequences=10**9,
+        kernel=lanes_last,
+    )
+    total = num_lanes * num_devices
+    mesh = lane_mesh(jax.devices()[:num_devices])
+    lanes = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("lanes"))
+    hyper = Hyper(jnp.full(total, 0.5), jnp.full(total, 0.1))
+    init = jax.jit(jax.vmap(trial.init, in_axes=(None, 0, 0)), out_shardings=lanes)
+    states = init(jax.random.key(0), jnp.arange(total, dtype=jnp.int32), hyper)
+    mean_length = T + (T // 10) / 2  # uniform in T .. T + T // 10
+    chunk = max(20, int(SECONDS_PER_REPEAT / (40e-9 * mean_length * num_lanes)))
+    advance = compile_advance(trial, mesh, chunk)
+    clock = 0
+
+    def measure() -> float:
+        nonlocal states, clock
+        start = time.perf_counter()
+        states, _ = jax.block_until_ready(advance(states, jnp.int32(clock)))
+        clock += chunk
+        return (time.perf_counter() - start) / (chunk * total * mean_length)
+
+    measure()
+    return measure
+
+
+def work(row: Row, T: int) -> None:
+    """The process of one row: says that it is ready, then measures once for each line it reads."""
+    try:
+        if row.library == "ours":
+            measure = ours(T, row.num_lanes, row.num_cores)
+        elif row.library == "flax":
+            measure = flax_lstm(T, num_lanes=row.num_lanes)
+        else:
+            measure = pytorch_lstm(T)
+    except ModuleNotFoundError as error:
+        root = (error.name or "").split(".")[0]
+        if root == "lstm_jax":
+            raise
+        print(json.dumps({"missing": root}), flush=True)
+        return
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps({"seconds": measure()}), flush=True)
+
+
+class Worker:
+    """A row's process: pinned to its cores, idle until it is asked."""
+
+    def __init__(self, row: Row, T: int, cores: Sequence[int]):
+        flags = f"{SMALL_LOOPS} --xla_force_host_platform_device_count={row.num_cores}"
+        root = Path(__file__).resolve().parents[1]
+        environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+        task = json.dumps(
+            {"row": dataclasses.asdict(row), "T": T, "cores": list(cores[: row.num_cores])}
+        )
+        self.row = row
+        self.seconds: list[float] = []
+        self.problem = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.paper_scale", f"--worker={task}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env=environment,
+        )
+        answer = self._read()
+        if "missing" in answer:
+            self.problem = f"not installed: {answer['missing']}"
+
+    def repeat(self) -> None:
+        """One more measurement."""
+        if self.problem or self._process.stdin is None:
+            return
+        self._process.stdin.write("again\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        if "seconds" in answer:
+            self.seconds.append(answer["seconds"])
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not line:
+            self.problem = f"failed with exit status {self._process.wait()}; its message is above"
+            return {}
+        return json.loads(line)
+
+
+def available_cores() -> list[int]:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def rows(lanes: Sequence[int], num_cores: int) -> list[Row]:
+    """The table's lines: ours on one core and on two, then the peers.
+
+    >>> [row.label for row in rows([16], num_cores=1)]
+    ['lstm_jax, 16 lanes on 1 core', 'PyTorch nn.LSTM, batch 1, 1 thread', 'Flax nnx, 16 lanes on 1 core']
+    """
+    table = [Row("ours", n) for n in lanes]
+    if num_cores >= 2:
+        table += [Row("ours", n, num_cores=2) for n in lanes]
+    return [*table, Row("pytorch", 1), *(Row("flax", n) for n in lanes)]
+
+
+def machine() -> dict[str, Any]:
+    """What a figure depends on: processor, versions, flags, commit."""
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].split(":", 1)[1].strip() if names else cpu
+    about = surroundings()
+    try:
+        about["versions"]["torch"] = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        about["versions"]["torch"] = None
+    return about | {
+        "cpu": cpu,
+        "cores": len(available_cores()),
+        "xla_flags": SMALL_LOOPS,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m benchmarks.paper_scale", *sys.argv[1:]]),
+    }
+
+
+def table(results: Sequence[tuple[Row, Timing | None, str]]) -> str:
+    """The rows as text; the last column is PyTorch's time over the row's."""
+    by_library = {row.library: timing for row, timing, _ in results}
+    reference = by_library.get("pytorch")
+    head = f"{'':42}{'ns per trial-step':>18}  {'lowest .. highest':>19}  {'x cores':>9}"
+    lines = [f"{head}  {'times PyTorch':>13}"]
+    for row, timing, problem in results:
+        if timing is None:
+            lines.append(f"{row.label:42}{problem:>18}")
+            continue
+        ns, low, high = (1e9 * s for s in (timing.seconds, timing.low, timing.high))
+        ratio = f"{reference.seconds / timing.seconds:,.1f}" if reference else "-"
+        lines.append(
+            f"{row.label:42}{ns:>18,.1f}  {f'{low:,.1f} .. {high:,.1f}':>19}"
+            f"  {ns * row.num_cores:>9,.1f}  {ratio:>13}"
+        )
+    for one, alone, _ in results:
+        for two, both, _ in results:
+            same = (one.library, one.num_lanes) == (two.library, two.num_lanes)
+            if same and (one.num_cores, two.num_cores) == (1, 2) and alone and both:
+                gain = alone.seconds / both.seconds
+                lines.append(f"two cores over one at {one.num_lanes} lanes each: {gain:.2f}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parse(argv)
+    if options.worker:
+        task = json.loads(options.worker)
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, task["cores"])
+        work(Row(**task["row"]), task["T"])
+        return 0
+    about, cores = machine(), available_cores()
+    versions = ", ".join(
+        f"{name} {version or 'not installed'}" for name, version in about["versions"].items()
+    )
+    print(f"{about['cpu']}, {about['cores']} cores; {versions}")
+    print(f"adding problem, T={options.T}; median of {options.repeats} repeats, rows in turn")
+    workers = []
+    for row in rows(options.lanes, len(cores)):
+        print(f"starting: {row.label}", file=sys.stderr, flush=True)
+        workers.append(Worker(row, options.T, cores))
+    for _ in range(options.repeats):
+        for worker in workers:
+            worker.repeat()
+    for worker in workers:
+        worker.close()
+    results = [(w.row, None if w.problem else summarize(w.seconds), w.problem) for w in workers]
+    print(table(results))
+    if options.json:
+        record = about | {"T": options.T, "rows": [_record(*result) for result in results]}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"record: {options.json}")
+    return 1 if any(problem.startswith("failed") for _, _, problem in results) else 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper_scale", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--T", type=_whole(11, 10000), default=100, help="shortest sequence (100)")
+    parser.add_argument(
+        "--lanes",
+        type=lambda text: [_whole(1, 4096)(word) for word in text.split(",")],
+        default=[16, 64],
+        help="networks side by side on each core (16,64)",
+    )
+    parser.add_argument("--repeats", type=_whole(1, 1000), default=7, help="of each row (7)")
+    parser.add_argument("--json", type=_new_file, help="also write the figures to this file")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def _whole(low: int, high: int):
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number in {low}..{high}")
+        return int(text)
+
+    return parse
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file that can be written")
+    return path
+
+
+def _record(row: Row, timing: Timing | None, problem: str) -> dict[str, Any]:
+    figures = timing._asdict() if timing else {"problem": problem}
+    return dataclasses.asdict(row) | {"label": row.label} | figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

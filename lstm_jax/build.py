@@ -1,0 +1,115 @@
+"""From a configuration to a trial: the only reader of ConfigDicts."""
+
+from typing import NamedTuple
+
+import ml_collections
+import optax
+
+from lstm_jax.cells import CELLS, Cell
+from lstm_jax.gradients import GRADIENT_RULES
+from lstm_jax.kernels import lanes_last
+from lstm_jax.network import Network, network
+from lstm_jax.readout import readout
+from lstm_jax.stopping import all_of, consecutive_correct, mean_error_below
+from lstm_jax.tasks import TASKS, Task
+from lstm_jax.trial import Trial, make_trial
+
+OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
+
+
+class Built(NamedTuple):
+    """What a configuration stands for."""
+
+    trial: Trial
+    kernel: str  # the kernel that runs: "lanes" or "vmap"
+    reading: str  # the reading of the paper, in words
+
+
+def build_trial(config: ml_collections.ConfigDict, task_name: str) -> Built:
+    """The trial a configuration describes, with the kernel chosen and the reading in words.
+
+    Args:
+      config: checked by its own `check` already.
+      task_name: a key of ``TASKS``.
+
+    Raises:
+      ValueError: what cells, tasks and rules refuse; one line.
+
+    Example:
+      >>> from lstm_jax.config import make_config
+      >>> from configs.adding import FIELDS
+      >>> built = build_trial(make_config(FIELDS), "adding")
+      >>> built.kernel, built.trial.task.length
+      ('lanes', 110)
+    """
+    task = TASKS[task_name](T=config.T)
+    net = build_network(config, task)
+    rule = GRADIENT_RULES[config.gradient_rule](net, task.timing)
+    can_lanes = config.gradient_rule == "traces" and config.batch_size == 1
+    kernel = "lanes" if can_lanes and config.kernel != "vmap" else "vmap"
+    stop_rule = all_of(
+        consecutive_correct(config.num_correct),
+        mean_error_below(config.error_limit, config.num_correct, config.error_measure),
+    )
+    trial = make_trial(
+        net,
+        task,
+        rule,
+        stop_rule,
+        OPTIMIZERS[config.optimizer],
+        max_sequences=config.max_sequences,
+        batch_size=config.batch_size,
+        kernel=lanes_last if kernel == "lanes" else None,
+    )
+    return Built(trial, kernel, describe_reading(config))
+
+
+def build_network(config: ml_collections.ConfigDict, task: Task) -> Network:
+    """Cell and output units of a configuration, sized for `task`."""
+    cell = _build_cell(config, task)
+    units = readout(
+        cell.output_size,
+        task.target_size,
+        activation=config.output_unit,
+        delta=config.output_delta,
+        factor=config.delta_factor,
+        init_range=config.init_range,
+    )
+    return network(cell, units)
+
+
+def describe_reading(config: ml_collections.ConfigDict) -> str:
+    """The open points of the paper as this configuration settles them, in one line."""
+    parts = [
+        f"{config.output_unit} output",
+        f"init [-{config.init_range:g}, {config.init_range:g}]",
+    ]
+    if config.output_unit == "logistic":
+        with_derivative = config.output_delta == "exact"
+        parts.append("delta with f'" if with_derivative else "delta without f'")
+    if config.delta_factor != 1.0:
+        parts.append(f"factor {config.delta_factor:g}")
+    if config.cell == "lstm97":
+        biases = config.input_gate_bias
+        given = ", ".join(f"{b:g}" for b in biases) if biases else "random"
+        parts.append(f"input-gate biases {given}")
+        if config.output_gate_bias:
+            given = ", ".join(f"{b:g}" for b in config.output_gate_bias)
+            parts.append(f"output-gate biases {given}")
+    parts.append(f"mean {config.error_measure} error of the last {config.num_correct:,}")
+    return "; ".join(parts)
+
+
+def _build_cell(config: ml_collections.ConfigDict, task: Task) -> Cell:
+    make = CELLS[config.cell]
+    if config.cell != "lstm97":
+        return make(task.input_size, config.hidden_size)
+    return make(
+        task.input_size,
+        config.num_blocks,
+        config.block_size,
+        bias=config.bias,
+        input_gate_bias=tuple(config.input_gate_bias) or None,
+        output_gate_bias=tuple(config.output_gate_bias) or None,
+        init_range=config.init_range,
+    )

@@ -1,0 +1,30 @@
+"""Settings and the command line: one table of fields per experiment."""
+
+from lstm_jax.config.command_line import CommandLine, exit_with, parse_command_line, row_configs
+from lstm_jax.config.fields import (
+    ConfigError,
+    Field,
+    Fields,
+    check_config,
+    check_value,
+    describe_fields,
+    make_config,
+    parse_arg,
+    valid_values,
+)
+
+__all__ = [
+    "CommandLine",
+    "ConfigError",
+    "Field",
+    "Fields",
+    "check_config",
+    "check_value",
+    "describe_fields",
+    "exit_with",
+    "make_config",
+    "parse_arg",
+    "parse_command_line",
+    "row_configs",
+    "valid_values",
+]

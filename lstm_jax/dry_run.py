@@ -1,0 +1,72 @@
+"""What a row would cost, said before anything compiles."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from lstm_jax.build import Built
+from lstm_jax.network import num_weights
+from lstm_jax.runner import choose_chunk, choose_lanes
+from lstm_jax.tables import PaperRow, format_duration
+from lstm_jax.trial import Hyper
+
+NS_PER_TRIAL_STEP = {"lanes": 50.0, "vmap": 250.0}
+"""Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
+
+
+def describe_row(
+    row: str, config: ml_collections.ConfigDict, built: Built, paper: PaperRow | None
+) -> str:
+    """Sizes, weight count against the paper's, lanes, memory and an estimate of the time.
+
+    Example:
+      >>> from configs.adding import FIELDS
+      >>> from lstm_jax.build import build_trial
+      >>> from lstm_jax.config import make_config
+      >>> config = make_config(FIELDS)
+      >>> text = describe_row("t100", config, build_trial(config, "adding"), None)
+      >>> "93 weights" in text
+      True
+    """
+    trial = built.trial
+    task = trial.task
+    num_devices = len(jax.devices())
+    num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0)
+    per_device = num_lanes // num_devices
+    chunk = config.chunk or choose_chunk(task.length, per_device, trial.batch_size)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(trial.network.init, key)
+    weights = num_weights(params)
+    against = "" if paper is None else f" (paper: {paper.num_weights})"
+
+    rate = NS_PER_TRIAL_STEP[built.kernel] * 1e-9
+    turns = -(-config.num_trials // num_lanes)  # how often the lanes are filled
+    seconds_each = rate * task.mean_length * per_device * turns
+    at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
+    at_most += f"{config.max_sequences:,} sequences"
+    if paper is not None:
+        expected = format_duration(seconds_each * paper.num_sequences)
+        at_most = f"about {expected} at the paper's {paper.num_sequences:,.0f} sequences, {at_most}"
+
+    state = jax.eval_shape(
+        lambda key, n: trial.init(key, n, _rates(config)), key, jax.ShapeDtypeStruct((), "int32")
+    )
+    example = jax.eval_shape(task.sample, key)
+    per_lane = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, example)))
+    lines = [
+        f"{row}:",
+        f"  network   {config.cell}, {weights} weights{against}, {config.gradient_rule} gradient, "
+        f"{config.optimizer} at {config.learning_rate:g}",
+        f"  reading   {built.reading}",
+        f"  task      {task.name}, {task.input_size} inputs, {task.target_size} targets, "
+        f"{config.T} to {task.length} steps",
+        f"  run       {config.num_trials} trials in {num_lanes} lanes on {num_devices} devices, "
+        f"{chunk} updates a call, kernel {built.kernel}",
+        f"  memory    {per_lane * num_lanes / 1e6:.1f} MB of lane state and sequences",
+        f"  time      {at_most}",
+    ]
+    return "\n".join(lines)
+
+
+def _rates(config: ml_collections.ConfigDict) -> Hyper:
+    return Hyper(jnp.float32(config.learning_rate), jnp.float32(config.init_range))

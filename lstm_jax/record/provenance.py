@@ -1,0 +1,51 @@
+"""What a run ran on: versions, flags, the git commit of the code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "lstm_jax")
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, platform, flags and git state as JSON values; None for what is not to be had.
+
+    >>> sorted(surroundings())
+    ['flags', 'git_commit', 'git_dirty', 'num_cpus', 'platform', 'versions']
+    """
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
+        "platform": platform.platform(),
+        "num_cpus": os.cpu_count(),
+        "flags": {k: os.environ[k] for k in sorted(os.environ) if k.startswith(("XLA_", "JAX_"))},
+        "git_commit": commit,
+        "git_dirty": None if commit is None or changes is None else bool(changes),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """The output of git in this checkout; None outside one, or without git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,55 @@
+"""From the trees of `lstm_jax` to the oracles' arguments, and back to compare."""
+
+import numpy as np
+
+from tests.oracles import lstm97 as paper
+
+
+def as_float64(tree):
+    """A NamedTuple of arrays as {field: float64 array or None}."""
+    return {
+        name: None if leaf is None else np.asarray(leaf, np.float64)
+        for name, leaf in tree._asdict().items()
+    }
+
+
+def paper_net(params, arguments, readout=None, activation="logistic", direct=False):
+    """The oracle's net for `Lstm97Params` (and `ReadoutParams`), made with `arguments`."""
+    p = as_float64(params)
+    if readout is None:
+        v, b = np.zeros((1, len(p["w_z"]))), None
+    else:
+        v, b = readout.v, readout.b
+    no_out = p["w_o"] is None
+    return paper.Net(
+        W_in=paper.vectors(p["w_i"], p["r_i"], p["b_i"]),
+        W_out=None if no_out else paper.vectors(p["w_o"], p["r_o"], p["b_o"]),
+        W_c=paper.vectors(p["w_z"], p["r_z"], p["b_z"]),
+        W_k=paper.vectors(v, None, b),
+        S=arguments["block_size"],
+        recurrent=arguments.get("recurrent", True),
+        gate_bias=arguments.get("bias", "hidden") != "none",
+        cell_bias=arguments.get("bias", "hidden") == "hidden",
+        output_bias=b is not None,
+        direct=direct,
+        g=arguments.get("g", "g2"),
+        h=arguments.get("h", "h1"),
+        output=activation,
+    )
+
+
+def paper_state(state):
+    s = as_float64(state)
+    return paper.State(s=s["c"], y_in=s["i"], y_out=s["o"], y_c=s["h"])
+
+
+def unit_vectors(params, readout=None):
+    """The trees as (W_in, W_out, W_c[, W_k]): the layout the oracle reports its updates in."""
+    p = as_float64(params)
+    layers = [
+        None if p["w_" + u] is None else paper.vectors(p["w_" + u], p["r_" + u], p["b_" + u])
+        for u in "ioz"
+    ]
+    if readout is not None:
+        layers.append(paper.vectors(readout.v, None, readout.b))
+    return tuple(layers)
