@@ -1,29 +1,36 @@
-"""Settings of the whole test run, doctests included: in place before jax is imported."""
+"""Settings of the whole test run, doctests included: in place before jax computes anything."""
 
 import os
+import shutil
+import tempfile
 
 # Only where unset: a run on an accelerator, or with other flags, is the caller's choice.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Commands that the tests start find each other's compiled programs, and none of an earlier run.
+CACHE = tempfile.mkdtemp(prefix="lstm_jax-tests-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", CACHE)
 
-import jax  # noqa: E402  after the environment is set
-import pytest  # noqa: E402
+import jax
+import pytest
+
+from lstm_jax import runtime
+
+runtime.configure()  # the programs under test are the ones that experiments run
 
 # Silent broadcasting and silent casts hide wrong equations: both raise.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+def pytest_unconfigure():
+    """Removes the session's compilation cache."""
+    shutil.rmtree(CACHE, ignore_errors=True)
+
+
 @pytest.fixture
 def standard_promotion():
     """For code of others that casts silently (optax.adam: float ** int32)."""
     with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-@pytest.fixture
-def x64():
-    """Float64 throughout the test."""
-    with jax.enable_x64(True):
         yield

@@ -1,1 +1,1 @@
-"""Speed of lstm_jax beside other libraries, measured in one run: `python -m benchmarks.paper_scale`."""
+"""Speed of lstm_jax beside other libraries, in one run: `python -m benchmarks.paper_scale`."""

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import Measure, Timing, flax_lstm, pytorch_lstm, summarize
+from lstm_jax import runtime
 from lstm_jax.record.provenance import surroundings
 
-# Compiles a whole time loop into one kernel, for ours and for Flax alike; jax 0.12 does so unasked.
-SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
 SECONDS_PER_REPEAT = 0.3
 
 
@@ -99,6 +98,8 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
 
 def work(row: Row, T: int) -> None:
     """The process of one row: says that it is ready, then measures once for each line it reads."""
+    if row.library != "pytorch":
+        runtime.configure(num_devices=row.num_cores)  # Flax gains from the settings too
     try:
         if row.library == "ours":
             measure = ours(T, row.num_lanes, row.num_cores)
@@ -121,9 +122,7 @@ class Worker:
     """A row's process: pinned to its cores, idle until it is asked."""
 
     def __init__(self, row: Row, T: int, cores: Sequence[int]):
-        flags = f"{SMALL_LOOPS} --xla_force_host_platform_device_count={row.num_cores}"
         root = Path(__file__).resolve().parents[1]
-        environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
         task = json.dumps(
             {"row": dataclasses.asdict(row), "T": T, "cores": list(cores[: row.num_cores])}
         )
@@ -136,7 +135,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             cwd=root,
-            env=environment,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
         )
         answer = self._read()
         if "missing" in answer:
@@ -176,8 +175,11 @@ def available_cores() -> list[int]:
 def rows(lanes: Sequence[int], num_cores: int) -> list[Row]:
     """The table's lines: ours on one core and on two, then the peers.
 
-    >>> [row.label for row in rows([16], num_cores=1)]
-    ['lstm_jax, 16 lanes on 1 core', 'PyTorch nn.LSTM, batch 1, 1 thread', 'Flax nnx, 16 lanes on 1 core']
+    >>> for row in rows([16], num_cores=1):
+    ...     print(row.label)
+    lstm_jax, 16 lanes on 1 core
+    PyTorch nn.LSTM, batch 1, 1 thread
+    Flax nnx, 16 lanes on 1 core
     """
     table = [Row("ours", n) for n in lanes]
     if num_cores >= 2:
@@ -200,7 +202,7 @@ def machine() -> dict[str, Any]:
     return about | {
         "cpu": cpu,
         "cores": len(available_cores()),
-        "xla_flags": SMALL_LOOPS,
+        "settings": {setting.name: setting.value for setting in runtime.settings(1)},
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.paper_scale", *sys.argv[1:]]),
     }

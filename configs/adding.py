@@ -18,7 +18,8 @@ The settings are those of the paper, but for what docs/deviations.md lists.
 
 from ml_collections import ConfigDict
 
-from lstm_jax.config import ConfigError, Field, make_config, parse_arg
+from lstm_jax.config import ConfigError, Field, make_config, parse_arg, show
+from lstm_jax.readings import Reading
 
 ARGS = {
     "smoke": "T=20 and few sequences: shows in under a minute that everything runs",
@@ -120,8 +121,18 @@ FIELDS = {
     ),
 }
 
+READINGS = (
+    Reading("output_unit", "logistic", "squashing function of the output unit", "TBD"),
+    Reading("init_range", 0.1, "initial weights, uniform in plus or minus this", "TBD"),
+    Reading("output_delta", "exact", "whether the output's error signal has f'(net)", ""),
+    Reading("delta_factor", 1.0, "factor of the error signal", ""),
+    Reading("input_gate_bias", (-3.0, -6.0), "initial input-gate biases", ""),
+    Reading("output_gate_bias", (), "initial output-gate biases", ""),
+    Reading("error_measure", None, "which error the average training error averages", ""),
+)
+
 _ROWS = {
-    "smoke": {"T": 20, "num_trials": 4, "max_sequences": 20_000},
+    "smoke": {"T": 20, "num_trials": 4, "max_sequences": 100_000},
     "t100": {"T": 100, "max_sequences": 500_000},
     "t500": {"T": 500, "max_sequences": 500_000},
     "t1000": {"T": 1000, "max_sequences": 2_020_000},
@@ -150,11 +161,11 @@ def check(config: ConfigDict) -> None:
             values: tuple[float, ...] = getattr(config, name)
             if values and config.bias == "none":
                 raise ConfigError(
-                    f"config.{name}={values}: must be () where config.bias=none leaves no biases"
+                    f"config.{name}={show(values)}: must be () where config.bias=none"
                 )
             if len(values) not in (0, config.num_blocks):
                 raise ConfigError(
-                    f"config.{name}={values}: must have one value for each of the "
+                    f"config.{name}={show(values)}: must have one value for each of the "
                     f"config.num_blocks={config.num_blocks} blocks, or be ()"
                 )
     elif config.gradient_rule == "traces":

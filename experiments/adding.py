@@ -30,6 +30,7 @@ EXPERIMENT = Experiment(
         "t500": _row("t500", 500, 250, 209_000, 0),
         "t1000": _row("t1000", 1000, 500, 853_000, 1, "370,000 to 2,020,000 sequences"),
     },
+    readings=config.READINGS,
 )
 
 if __name__ == "__main__":

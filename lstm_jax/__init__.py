@@ -2,7 +2,7 @@
 
 from lstm_jax.cells import CELLS, Cell, elman, lstm, lstm97
 from lstm_jax.gradients import GRADIENT_RULES, GradientRule
-from lstm_jax.network import Network, NetworkParams, num_weights
+from lstm_jax.network import Network, NetworkParams, network, num_weights
 from lstm_jax.readout import Readout, readout
 from lstm_jax.stopping import Outcome, StopRule, all_of, consecutive_correct, mean_error_below
 from lstm_jax.tasks import TASKS, Example, Task, adding
@@ -35,6 +35,7 @@ __all__ = [
     "lstm97",
     "make_trial",
     "mean_error_below",
+    "network",
     "num_weights",
     "readout",
     "unroll",

@@ -22,11 +22,10 @@ class Built(NamedTuple):
 
     trial: Trial
     kernel: str  # the kernel that runs: "lanes" or "vmap"
-    reading: str  # the reading of the paper, in words
 
 
 def build_trial(config: ml_collections.ConfigDict, task_name: str) -> Built:
-    """The trial a configuration describes, with the kernel chosen and the reading in words.
+    """The trial a configuration describes, with the kernel chosen.
 
     Args:
       config: checked by its own `check` already.
@@ -61,7 +60,7 @@ def build_trial(config: ml_collections.ConfigDict, task_name: str) -> Built:
         batch_size=config.batch_size,
         kernel=lanes_last if kernel == "lanes" else None,
     )
-    return Built(trial, kernel, describe_reading(config))
+    return Built(trial, kernel)
 
 
 def build_network(config: ml_collections.ConfigDict, task: Task) -> Network:
@@ -76,28 +75,6 @@ def build_network(config: ml_collections.ConfigDict, task: Task) -> Network:
         init_range=config.init_range,
     )
     return network(cell, units)
-
-
-def describe_reading(config: ml_collections.ConfigDict) -> str:
-    """The open points of the paper as this configuration settles them, in one line."""
-    parts = [
-        f"{config.output_unit} output",
-        f"init [-{config.init_range:g}, {config.init_range:g}]",
-    ]
-    if config.output_unit == "logistic":
-        with_derivative = config.output_delta == "exact"
-        parts.append("delta with f'" if with_derivative else "delta without f'")
-    if config.delta_factor != 1.0:
-        parts.append(f"factor {config.delta_factor:g}")
-    if config.cell == "lstm97":
-        biases = config.input_gate_bias
-        given = ", ".join(f"{b:g}" for b in biases) if biases else "random"
-        parts.append(f"input-gate biases {given}")
-        if config.output_gate_bias:
-            given = ", ".join(f"{b:g}" for b in config.output_gate_bias)
-            parts.append(f"output-gate biases {given}")
-    parts.append(f"mean {config.error_measure} error of the last {config.num_correct:,}")
-    return "; ".join(parts)
 
 
 def _build_cell(config: ml_collections.ConfigDict, task: Task) -> Cell:

@@ -46,6 +46,11 @@ class Curves:
     def __getitem__(self, trial: int) -> np.ndarray:
         return self._windows.get(trial, np.zeros(0, np.float32))
 
+    def drop(self, trial: int) -> None:
+        """Forgets a trial's curve, for one that starts again from its first sequence."""
+        self._windows.pop(trial, None)
+        self._open.pop(trial, None)
+
     def trials(self) -> list[int]:
         """The trials that have a curve, in order."""
         return sorted(self._windows)

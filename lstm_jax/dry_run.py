@@ -33,13 +33,14 @@ def describe_row(
     num_devices = len(jax.devices())
     num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0)
     per_device = num_lanes // num_devices
-    chunk = config.chunk or choose_chunk(task.length, per_device, trial.batch_size)
+    nominal = NS_PER_TRIAL_STEP[built.kernel]
+    chunk = config.chunk or choose_chunk(trial, per_device, nominal)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(trial.network.init, key)
     weights = num_weights(params)
     against = "" if paper is None else f" (paper: {paper.num_weights})"
 
-    rate = NS_PER_TRIAL_STEP[built.kernel] * 1e-9
+    rate = nominal * 1e-9
     turns = -(-config.num_trials // num_lanes)  # how often the lanes are filled
     seconds_each = rate * task.mean_length * per_device * turns
     at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
@@ -57,7 +58,6 @@ def describe_row(
         f"{row}:",
         f"  network   {config.cell}, {weights} weights{against}, {config.gradient_rule} gradient, "
         f"{config.optimizer} at {config.learning_rate:g}",
-        f"  reading   {built.reading}",
         f"  task      {task.name}, {task.input_size} inputs, {task.target_size} targets, "
         f"{config.T} to {task.length} steps",
         f"  run       {config.num_trials} trials in {num_lanes} lanes on {num_devices} devices, "

@@ -6,9 +6,10 @@ import os
 import shlex
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +20,14 @@ from lstm_jax import runtime
 from lstm_jax.build import Built, build_trial
 from lstm_jax.config import CommandLine, Fields, exit_with, parse_command_line, row_configs
 from lstm_jax.curves import Curves
-from lstm_jax.dry_run import describe_row
+from lstm_jax.dry_run import NS_PER_TRIAL_STEP, describe_row
 from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.network import num_weights
 from lstm_jax.progress import ProgressLine
 from lstm_jax.record import RunFolder, RunFolderError
 from lstm_jax.record.refusal import writing
+from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.runner import (
     Progress,
     Snapshot,
@@ -37,6 +39,7 @@ from lstm_jax.runner import (
 )
 from lstm_jax.summary import summarize
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
+from lstm_jax.trial import TrialState
 
 FREE_FIELDS = ("num_lanes", "chunk", "rows")
 """Config fields that change no result: a resumed run may differ in them."""
@@ -56,6 +59,7 @@ class Experiment(NamedTuple):
       args: ``{ARG: meaning}`` of ``--config=FILE:ARG``.
       check: raises ``ConfigError`` for fields that contradict each other.
       paper: the published rows by name.
+      readings: the paper's open points, each a config field.
     """
 
     name: str
@@ -66,6 +70,17 @@ class Experiment(NamedTuple):
     args: Mapping[str, str]
     check: Callable[[ml_collections.ConfigDict], None]
     paper: Mapping[str, PaperRow]
+    readings: Sequence[Reading] = ()
+
+
+class _Row(NamedTuple):
+    """A row as it is run: everything but the folder."""
+
+    name: str
+    config: ml_collections.ConfigDict
+    built: Built
+    paper: PaperRow | None
+    reading: str
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -83,19 +98,28 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         check=experiment.check,
     )
     made = runtime.configure()
-    rows = row_configs(command_line)
     try:
-        built = [build_trial(config, experiment.task) for _, config in rows]
+        rows = [
+            _Row(
+                name,
+                config,
+                build_trial(config, experiment.task),
+                experiment.paper.get(name),
+                describe_reading(config, experiment.readings),
+            )
+            for name, config in row_configs(command_line)
+        ]
     except ValueError as error:
         exit_with(error)
     if command_line.dry_run:
-        for (row, config), one in zip(rows, built, strict=True):
-            print(describe_row(row, config, one, experiment.paper.get(row)))
+        for row in rows:
+            print(describe_row(row.name, row.config, row.built, row.paper))
+            print(f"  reading   {row.reading}")
         print("\n".join(f"set {s.name}={s.value}: {s.why}" for s in made))
         return 0
     workdir = Path(command_line.workdir or default_workdir(experiment, command_line))
     try:
-        return _run_rows(experiment, rows, built, workdir)
+        return _run_rows(rows, workdir)
     except RunFolderError as error:
         exit_with(error)
 
@@ -113,137 +137,129 @@ def default_workdir(experiment: Experiment, command_line: CommandLine) -> Path:
     return Path("runs") / experiment.name / name
 
 
-def _run_rows(
-    experiment: Experiment,
-    rows: Sequence[tuple[str, ml_collections.ConfigDict]],
-    built: Sequence[Built],
-    workdir: Path,
-) -> int:
-    several = len(rows) > 1
-    folders = [workdir / row if several else workdir for row, _ in rows]
-    # All folders are opened first: a refusal of the last row must not come after an hour.
-    opened = []
-    try:
-        for (row, config), path in zip(rows, folders, strict=True):
-            plain = json.loads(config.to_json())
-            opened.append(
-                RunFolder.open(path, plain, row, free_fields=FREE_FIELDS, report=_report)
+def _run_rows(rows: Sequence[_Row], workdir: Path) -> int:
+    paths = [workdir / row.name if len(rows) > 1 else workdir for row in rows]
+    entries: list[Entry] = []
+    with ExitStack() as opened, _signals() as stopped:
+        # All folders are opened first: a refusal of the last row must not come after an hour.
+        folders = [
+            opened.enter_context(
+                RunFolder.open(
+                    path,
+                    json.loads(row.config.to_json()),
+                    row.name,
+                    free_fields=FREE_FIELDS,
+                    report=_report,
+                )
             )
-        entries: list[Entry] = []
-        with _signals() as stopped:
-            for (row, config), one, folder in zip(rows, built, opened, strict=True):
-                entry = _run_row(experiment.paper.get(row), row, config, one, folder, stopped)
-                if entry is None:
-                    print(
-                        f"\nstopped; everything so far is saved in {workdir}\n"
-                        f"the same command goes on:  {_command()}",
-                        file=sys.stderr,
-                    )
-                    return INTERRUPTED
-                entries.append(entry)
-    finally:
-        for folder in opened:
-            folder.close()
-    _show(entries, workdir, folders)
+            for row, path in zip(rows, paths, strict=True)
+        ]
+        for row, folder in zip(rows, folders, strict=True):
+            entry = _run_row(row, folder, stopped)
+            if entry is None:
+                _report(f"stopped; everything so far is saved in {workdir}")
+                _report(f"the same command goes on:  {_command()}")
+                return INTERRUPTED
+            entries.append(entry)
+        _show(entries, workdir, paths)
     return 0
 
 
-def _run_row(
-    paper: PaperRow | None,
-    row: str,
-    config: ml_collections.ConfigDict,
-    built: Built,
-    folder: RunFolder,
-    stopped: Callable[[], bool],
-) -> Entry | None:
+def _run_row(row: _Row, folder: RunFolder, stopped: Callable[[], bool]) -> Entry | None:
     """Runs one row to its end, or until stopped (then None); its line of the table."""
-    if folder.is_complete(config.num_trials):
-        return _entry(paper, config, built, folder)
-    with writing(folder.path / "tb"):
-        snapshot = _load_snapshot(folder)
-        start_step = snapshot.clock * built.trial.batch_size if snapshot else 0
-        plain = json.loads(config.to_json())
-        with RunBoard(
-            folder.path / "tb", group=row, config=plain, start_step=start_step
-        ) as board:
-            _train(row, config, built, folder, board, snapshot, stopped)
-            if not folder.is_complete(config.num_trials):
-                return None
-            folder.finalise()
-            entry = _entry(paper, config, built, folder)
-            board.log_text("paper | ours", comparison_markdown([entry]))
-    plot_learning_curves(
-        folder.path / "curves.png",
-        folder.load_curves(),
-        folder.trials(),
-        paper,
-        f"{row}: {built.reading}",
-        config.error_limit,
-        config.curve_every,
-    )
-    return entry
+    num_trials = row.config.num_trials
+    if folder.is_complete(num_trials):
+        return _finish(row, folder)
+    snapshot = _load_snapshot(folder)
+    start_step = snapshot.clock * row.built.trial.batch_size if snapshot else 0
+    plain = json.loads(row.config.to_json())
+    tb = folder.path / "tb"
+    with (
+        writing(tb),
+        RunBoard(tb, row.name, num_trials, config=plain, start_step=start_step) as board,
+    ):
+        for record in folder.trials():
+            board.log_trial(record)
+        _train(row, folder, board, snapshot, stopped)
+        if not folder.is_complete(num_trials):
+            return None
+        board.log_text("paper | ours", comparison_markdown([_entry(row, folder)]))
+    return _finish(row, folder)
 
 
-def _entry(
-    paper: PaperRow | None, config: ml_collections.ConfigDict, built: Built, folder: RunFolder
-) -> Entry:
-    records = folder.trials()[: config.num_trials]
+def _finish(row: _Row, folder: RunFolder) -> Entry:
+    """What is made from the records; again after a kill in the midst of it."""
+    picture = folder.path / "curves.png"
+    if not picture.exists():
+        with writing(picture):
+            plot_learning_curves(
+                picture,
+                folder.load_curves(),
+                folder.trials(),
+                row.paper,
+                "\n".join([row.name, *textwrap.wrap(row.reading, 90)]),
+                row.config.error_limit,
+                row.config.curve_every,
+            )
+    folder.finalise()
+    return _entry(row, folder)
+
+
+def _entry(row: _Row, folder: RunFolder) -> Entry:
+    records = folder.trials()[: row.config.num_trials]
     cost = _training_cost(folder.path)
-    steps = cost["trained_sequences"] * built.trial.task.mean_length
-    extra: dict[str, Any] = {"wall_s": cost["wall_seconds"], "reading": built.reading}
+    steps = cost["trained_sequences"] * row.built.trial.task.mean_length
+    extra: dict[str, Any] = {"wall_s": cost["wall_seconds"], "reading": row.reading}
     if steps:
         extra["ns_per_trial_step"] = 1e9 * cost["trained_seconds"] / steps
-    return paper, summarize(records, max_sequences=config.max_sequences), extra
+    return row.paper, summarize(records, max_sequences=row.config.max_sequences), extra
 
 
 def _train(
-    row: str,
-    config: ml_collections.ConfigDict,
-    built: Built,
+    row: _Row,
     folder: RunFolder,
     board: RunBoard,
     snapshot: Snapshot | None,
     stopped: Callable[[], bool],
 ) -> None:
-    trial = built.trial
+    config, trial = row.config, row.built.trial
     mesh = lane_mesh()
     num_devices = mesh.devices.size
     num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0)
-    chunk = config.chunk or choose_chunk(
-        trial.task.length, num_lanes // num_devices, trial.batch_size
-    )
+    nominal = NS_PER_TRIAL_STEP[row.built.kernel]
+    chunk = config.chunk or choose_chunk(trial, num_lanes // num_devices, nominal)
     folder.write_provenance(
         device_kind=mesh.devices.flat[0].device_kind,
         num_devices=int(num_devices),
-        command=[sys.executable, *sys.orig_argv[1:]],
-        kernel=built.kernel,
-        reading=built.reading,
+        command=["python", *sys.orig_argv[1:]],
+        kernel=row.built.kernel,
+        reading=row.reading,
         num_lanes=num_lanes,
         chunk=chunk,
     )
     weights = num_weights(jax.eval_shape(trial.network.init, jax.random.key(0)))
-    shared = {"seed": config.seed, "num_weights": weights, "reading": built.reading}
+    shared = {"seed": config.seed, "num_weights": weights, "reading": row.reading}
     done = [_record(line) for line in folder.trials()]
     curves = Curves(config.curve_every)
     stored = folder.load_curves()
-    line = ProgressLine(row, config.max_sequences)
+    line = ProgressLine(row.name, config.max_sequences)
     if done or snapshot:
-        line.say(f"{row}: going on in {folder.path}; {len(done)} trials finished before")
+        line.say(f"{row.name}: going on in {folder.path}; {len(done)} trials finished before")
+    else:
+        line.say(f"{row.name}: {config.num_trials} trials, records in {folder.path}")
 
-    def finish(record: TrialRecord, state: Any) -> None:
+    def finish(record: TrialRecord, state: TrialState) -> None:
         del state
         # The curve goes first: a trial on file is never run again, so its curve must be there.
-        finished = {int(r["trial"]) for r in folder.trials()} | {record.trial}
-        stored.update({n: curves[n] for n in finished if n not in stored})
+        stored[record.trial] = curves[record.trial]
         folder.save_curves(stored, config.curve_every)
-        full = {"row": row} | record._asdict() | shared
+        full = {"row": row.name} | record._asdict() | shared
         folder.append_trial(full)
         board.log_trial(full)
 
     def after_chunk(progress: Progress, take: Callable[[], Snapshot]) -> None:
         snapshot = take()
-        meta = {"clock": snapshot.clock, "next_trial": snapshot.next_trial}
-        folder.save_checkpoint(snapshot.arrays, meta)
+        folder.save_checkpoint(snapshot.arrays, {"clock": snapshot.clock})
         folder.write_provenance(
             trained_sequences=progress.trained_sequences,
             trained_seconds=round(progress.trained_seconds, 3),
@@ -277,7 +293,6 @@ def _log_progress(board: RunBoard, progress: Progress) -> None:
     board.log_progress(
         progress.step,
         errors=list(progress.errors.values()),
-        num_trials=progress.num_trials,
         num_running=len(progress.running),
         num_solved=solved,
         num_failed=len(progress.finished) - solved,
@@ -294,7 +309,7 @@ def _load_snapshot(folder: RunFolder) -> Snapshot | None:
     if loaded is None:
         return None
     arrays, meta = loaded
-    return Snapshot(arrays, int(meta["clock"]), int(meta["next_trial"]))
+    return Snapshot(arrays, int(meta["clock"]))
 
 
 def _training_cost(path: Path) -> dict[str, float]:
@@ -312,7 +327,8 @@ def _show(entries: Sequence[Entry], workdir: Path, folders: Sequence[Path]) -> N
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(comparison_table(entries))
-    (workdir / "table.md").write_text(comparison_markdown(entries))
+    with writing(workdir / "table.md"):
+        (workdir / "table.md").write_text(comparison_markdown(entries))
     print()
     for folder in folders:
         print(f"learning curves:  {folder / 'curves.png'}")

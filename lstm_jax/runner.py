@@ -48,7 +48,6 @@ class Snapshot(NamedTuple):
 
     arrays: dict[str, np.ndarray]
     clock: int
-    next_trial: int
 
 
 def choose_lanes(num_trials: int, num_devices: int, num_lanes: int = 0) -> int:
@@ -67,14 +66,22 @@ def choose_lanes(num_trials: int, num_devices: int, num_lanes: int = 0) -> int:
     return unit * -(-wanted // unit)
 
 
-def choose_chunk(bound: int, lanes_per_device: int, batch_size: int = 1) -> int:
-    """Updates per compiled call: about half a second's worth at 50 ns per trial-step.
+def choose_chunk(trial: Trial, lanes_per_device: int, ns_per_trial_step: float = 50.0) -> int:
+    """Updates per compiled call: about half a second's worth, and no more than a trial can use.
 
     Example:
-      >>> choose_chunk(bound=110, lanes_per_device=8)
+      >>> import optax
+      >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, make_trial
+      >>> from lstm_jax import network, readout
+      >>> net = network(lstm97(2, 2, 2), readout(4, 1))
+      >>> trial = make_trial(net, adding(T=100), GRADIENT_RULES["traces"](net, "end"),
+      ...                    consecutive_correct(10), optax.sgd, max_sequences=10**6)
+      >>> choose_chunk(trial, lanes_per_device=8)
       11363
     """
-    return max(20, int(0.5 / (50e-9 * bound * lanes_per_device * batch_size)))
+    ns_per_update = ns_per_trial_step * trial.task.length * lanes_per_device * trial.batch_size
+    most = -(-trial.max_sequences // trial.batch_size)
+    return min(max(20, int(0.5e9 / ns_per_update)), most)
 
 
 def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -93,8 +100,7 @@ def compile_advance(
     Example:
       >>> import optax
       >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, readout
-      >>> from lstm_jax import make_trial
-      >>> from lstm_jax.network import network
+      >>> from lstm_jax import make_trial, network
       >>> net = network(lstm97(2, 2, 2), readout(4, 1))
       >>> trial = make_trial(net, adding(T=11), GRADIENT_RULES["traces"](net, "end"),
       ...                    consecutive_correct(10), optax.sgd, max_sequences=100)
@@ -206,6 +212,8 @@ def run_trials(
         states, numbers = _restore(template, snapshot, num_lanes, finished)
         states = jax.device_put(states, sharding)
         curves.restore(_part(snapshot.arrays, "curves/"))
+        for n in set(curves.trials()) - set(numbers.tolist()):
+            curves.drop(n)
         queue = [n for n in queue if n not in set(numbers.tolist())]
         clock = snapshot.clock
     else:
@@ -275,7 +283,7 @@ def _snapshot(states: TrialState, numbers: np.ndarray, clock: int, curves: Curve
     arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in _named_leaves(states)}
     arrays["numbers"] = numbers.copy()
     arrays |= {f"curves/{name}": array for name, array in curves.to_arrays().items()}
-    return Snapshot(arrays, clock, int(numbers.max()) + 1)
+    return Snapshot(arrays, clock)
 
 
 def _restore(

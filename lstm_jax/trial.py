@@ -107,8 +107,7 @@ def make_trial(
       ValueError: for a cap or batch size below 1, or sizes of network and task that differ.
 
     Example:
-      >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, readout
-      >>> from lstm_jax.network import network
+      >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, network, readout
       >>> net = network(lstm97(2, 2, 2), readout(4, 1))
       >>> trial = make_trial(net, adding(T=11), GRADIENT_RULES["traces"](net, "end"),
       ...                    consecutive_correct(10), optax.sgd, max_sequences=100)

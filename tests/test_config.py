@@ -88,12 +88,17 @@ def test_overrides_need_no_config_flag():
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("(-1,-2)", (-1.0, -2.0)), ("-1,-2.5", (-1.0, -2.5)), ("[-1, -2]", (-1.0, -2.0)), ("()", ())],
+    [
+        ("(-1,-2)", (-1.0, -2.0)),
+        ("-1,-2.5", (-1.0, -2.5)),
+        ("[-1, -2]", (-1.0, -2.0)),
+        ("()", ()),
+        ("", ()),
+    ],
 )
 def test_tuples(text, value):
     config = parse(f"--config.input_gate_bias={text}").config
-    assert config.input_gate_bias == value
-    assert all(type(item) is float for item in config.input_gate_bias)
+    assert repr(config.input_gate_bias) == repr(value)
 
 
 def test_a_tuple_of_one_number():
@@ -124,7 +129,7 @@ def test_auto_takes_a_choice_back():
 def test_every_arg_has_a_config_that_passes_the_checks(arg):
     line = parse(f"--config=configs/adding.py:{arg}")
     rows = row_configs(line, adding.get_config)
-    assert [row for row, _ in rows] == list(line.config.rows)
+    assert tuple(row for row, _ in rows) == line.config.rows
     for row, config in rows:
         assert dict(config.items()) == dict(adding.get_config(row).items())
 
@@ -236,12 +241,12 @@ def test_the_defaults_in_the_help_can_be_typed():
         (["--config.cell=gru"], ["config.cell=gru: must be one of lstm97, lstm, elman"]),
         # fields that contradict each other
         (["--config.cell=lstm"], ["config.gradient_rule=traces", "config.cell=lstm97", "bptt"]),
-        (["--config.num_blocks=3"], ["config.input_gate_bias=(-3.0, -6.0)", "num_blocks=3"]),
+        (["--config.num_blocks=3"], ["config.input_gate_bias=-3.0,-6.0:", "num_blocks=3"]),
         (["--config.bias=none"], ["config.input_gate_bias", "config.bias=none"]),
         (["--config.kernel=lanes", "--config.batch_size=2"], ["config.kernel=lanes"]),
         # rows
         (["--config.rows=t50"], ["t50", "nearest: t500", "smoke"]),
-        (["--config.rows=table7"], ["config.rows=('table7',)", "t100, t500, t1000"]),
+        (["--config.rows=table7"], ["config.rows=table7:", "t100, t500, t1000"]),
         (["--config.rows=()"], ["config.rows=()"]),
         (["--config.rows=t100,t100"], ["different rows"]),
         (["--config.rows=../t100"], ["config.rows", "../t100"]),
@@ -255,7 +260,7 @@ def test_the_defaults_in_the_help_can_be_typed():
         (["--fast=perhaps"], ["fast", "perhaps"]),
         (["t500"], ["t500", "--config=configs/adding.py:t500"]),
         (["runs/x"], ["runs/x: every argument is a flag"]),
-        (["--flagfile=absent.txt"], ["absent.txt"]),
+        (["--flagfile=absent.txt"], ["error: Unable", "absent.txt"]),
         # config files and ARGs
         (["--config=configs/adding.py:t50"], ["t50: no such ARG; nearest: t500", "table7"]),
         (["--config=configs/adding.py:"], ["no such ARG", "smoke, t100"]),
@@ -382,13 +387,13 @@ def test_check_config():
         (Field(None, "", of=int, low=1), "an integer >= 1 or auto", [None, 1], [0, "x"]),
         (
             Field((), "", of=int, low=1),
-            "a tuple of integers >= 1, such as (1,2)",
+            "a tuple of integers >= 1, such as 1,2",
             [(), [1]],
             [(0,), 1],
         ),
         (
             Field(("a",), "", choices=("a", "b")),
-            "a tuple of some of a, b, such as ('a',)",
+            "a tuple of some of a, b, such as a",
             [("a", "b")],
             [("c",), "a"],
         ),

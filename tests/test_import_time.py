@@ -10,14 +10,17 @@ HEAVY = ("matplotlib", "tensorboardX", "tensorboard", "ml_collections", "torch",
 
 SCRIPT = """
 import json, sys, time
-start = time.perf_counter()
+start = time.process_time()
 import lstm_jax
-print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
+print(json.dumps([time.process_time() - start, sorted(sys.modules)]))
 """
 
 
 def measure() -> tuple[float, set[str]]:
-    """Seconds to import the package in a fresh interpreter, and the modules it loaded."""
+    """Seconds to import the package in a fresh interpreter, and the modules it loaded.
+
+    Processor time: an idle machine's wall time, and the same beside other work.
+    """
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
     )

@@ -10,6 +10,7 @@ from lstm_jax.config.fields import (
     describe_fields,
     make_config,
     parse_arg,
+    show,
     valid_values,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "parse_arg",
     "parse_command_line",
     "row_configs",
+    "show",
     "valid_values",
 ]

@@ -202,7 +202,7 @@ def _parse_flags(
         near = no_such("flag", error.flagname, names).partition("; valid")[0]
         raise ConfigError(f"--{error.flagname}: {near}; --help lists all") from None
     except (flags.Error, OSError) as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(str(error).removeprefix("ERROR:: ")) from None
     return {name: flag_values[name].value for name in flag_values}, rest
 
 

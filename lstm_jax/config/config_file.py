@@ -9,7 +9,7 @@ import traceback
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import ml_collections
 
@@ -51,10 +51,10 @@ def load(path: Path) -> GetConfig:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         raise _in_file(error, str(path)) from error
-    get_config: Any = getattr(module, "get_config", None)
+    get_config = getattr(module, "get_config", None)
     if not callable(get_config):
         raise ConfigError(f"config file {path}: it must define get_config(arg)")
-    return get_config
+    return cast(GetConfig, get_config)
 
 
 def call(

@@ -172,7 +172,7 @@ def show(value: Any) -> str:
     """The value as it is written on the command line.
 
     >>> show(None), show(True), show("lstm"), show((-3.0, -6.0))
-    ('auto', 'true', 'lstm', '(-3.0,-6.0)')
+    ('auto', 'true', 'lstm', '-3.0,-6.0')
     """
     if value is None:
         return "auto"
@@ -180,7 +180,9 @@ def show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return value
-    return "".join(repr(value).split()) if isinstance(value, tuple) else repr(value)
+    if isinstance(value, tuple):  # without brackets, which a shell would take for its own
+        return ",".join(map(show, value)) or "()"
+    return repr(value)
 
 
 def _check_item(name: str, item: Any, whole: Any, field: Field) -> Any:

@@ -21,8 +21,7 @@ def bptt(network: Network, timing: str) -> GradientRule:
       ValueError: for an unknown timing.
 
     Example:
-      >>> from lstm_jax import CELLS, adding, readout
-      >>> from lstm_jax.network import network
+      >>> from lstm_jax import CELLS, adding, network, readout
       >>> net = network(CELLS["lstm"](2, 3), readout(3, 1))
       >>> rule = bptt(net, "end")
       >>> params = net.init(jax.random.key(0))
@@ -52,8 +51,7 @@ def truncated(network: Network, timing: str) -> GradientRule:
     Args, errors: as for `bptt`.
 
     Example:
-      >>> from lstm_jax import adding, lstm97, readout
-      >>> from lstm_jax.network import network
+      >>> from lstm_jax import adding, lstm97, network, readout
       >>> net = network(lstm97(2, 2, 2), readout(4, 1))
       >>> rule = truncated(net, "end")
       >>> params = net.init(jax.random.key(0))

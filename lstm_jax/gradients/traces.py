@@ -92,8 +92,7 @@ def traces(network: Network, timing: str) -> GradientRule:
       ValueError: for another cell, or an unknown timing.
 
     Example:
-      >>> from lstm_jax import GRADIENT_RULES, adding, lstm97, readout
-      >>> from lstm_jax.network import network
+      >>> from lstm_jax import GRADIENT_RULES, adding, lstm97, network, readout
       >>> net = network(lstm97(2, 2, 2), readout(4, 1))
       >>> params = net.init(jax.random.key(0))
       >>> example = adding(T=11).sample(jax.random.key(1))

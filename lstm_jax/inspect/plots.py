@@ -76,7 +76,7 @@ def plot_learning_curves(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
     upper.set_title(title, loc="left", fontsize=13)
     logarithmic = _needs_log_axis(curves, records, curve_every)
-    longest = max((len(curve) for curve in curves.values()), default=1)
+    longest = max([1, *(len(curve) for curve in curves.values())])
     pool = 1 if logarithmic else -(-longest // MAX_POINTS)  # windows to a point
     _draw_curves(upper, curves, records, curve_every, pool)
     _draw_fraction(lower, curves, records)

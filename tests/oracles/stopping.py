@@ -22,9 +22,10 @@ def all_of(history, *rules):
     return all(rule(history) for rule in rules)
 
 
-def first_stop(history, rule):
-    """Number of outcomes after which `rule` first holds; None if it never does."""
-    for num in range(1, len(history) + 1):
-        if rule(history[:num]):
-            return num
+def first_stop_of_experiment_4(history, num=2000, limit=0.01):
+    """Number of sequences after which the last `num` were right with mean error below `limit`."""
+    for end in range(num, len(history) + 1):
+        seen = history[end - num : end]
+        if consecutive_correct(seen, num) and mean_error_below(seen, limit, num):
+            return end
     return None

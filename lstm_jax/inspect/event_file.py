@@ -1,0 +1,62 @@
+"""TensorBoard event files, written through tensorboardX's record writer.
+
+Without its queue and thread: a flush is then a flush. The caller names the file: tensorboardX does
+by the second, so that a second start within one would overwrite the first.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+
+@functools.cache
+def tensorboardx() -> Any:
+    """The parts of tensorboardX in use; imported late, for the import takes seconds."""
+    parts = {
+        "summary": "summary",
+        "record_writer": "record_writer",
+        "event": "proto.event_pb2",
+        "hparams": "proto.plugin_hparams_pb2",
+        "api": "proto.api_pb2",
+    }
+    return types.SimpleNamespace(
+        **{name: importlib.import_module(f"tensorboardX.{part}") for name, part in parts.items()}
+    )
+
+
+class EventFile:
+    """One event file, written record by record in the calling thread."""
+
+    def __init__(self, path: Path):
+        tbx = tensorboardx()
+        self._event = tbx.event.Event
+        self._session_log = tbx.event.SessionLog
+        self._records = tbx.record_writer.RecordWriter(str(path))
+        self._write(file_version="brain.Event:2")
+
+    def start_at(self, step: int) -> None:
+        """Makes TensorBoard drop what earlier files hold from this step on.
+
+        Its fast loader drops a tag's later steps by itself; the other one (`--load_fast=false`)
+        does at the second START it meets, so each file of a run folder needs one.
+        """
+        self._write(step=step, session_log=self._session_log(status=self._session_log.START))
+
+    def add(self, summary: Any, step: int) -> None:
+        self._write(step=step, summary=summary)
+
+    def flush(self) -> None:
+        self._records.flush()
+
+    def close(self) -> None:
+        self._records.flush()
+        self._records.close()
+
+    def _write(self, **fields: Any) -> None:
+        event = self._event(wall_time=time.time(), **fields)
+        self._records.write(event.SerializeToString())

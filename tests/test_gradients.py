@@ -1,0 +1,463 @@
+"""Gradient rules: the 1997 truncation three times over, and full backpropagation.
+
+The truncated gradient by autodiff (the definition), by forward traces (the paper's algorithm), and
+by tests/oracles/lstm97.py (the paper's formulas in NumPy loops) must agree to float64 rounding.
+The full gradient must agree with finite differences of the loss, computed by the NumPy forward
+passes alone.
+"""
+
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_jax.cells import CELLS, elman, lstm, lstm97
+from lstm_jax.gradients import GRADIENT_RULES
+from lstm_jax.kernels import lanes_last
+from lstm_jax.network import NetworkParams, network
+from lstm_jax.readout import readout
+from lstm_jax.tasks import Example
+from tests.oracles import adapters
+from tests.oracles import cells as cell_oracles
+from tests.oracles import lstm97 as paper
+from tests.tolerances import FINITE_DIFFERENCES, TOLERANCES, assert_close
+from tests.variants import randomised
+
+T, D, K = 6, 3, 2
+
+
+class Case(NamedTuple):
+    """A network with a timing; between them the cases take every option at least once."""
+
+    cell: dict
+    readout: dict
+    timing: str
+    direct: bool = False
+
+
+CASES = {
+    "hidden biases, end, logistic": Case({"num_blocks": 2, "block_size": 2}, {}, "end"),
+    "hidden biases, every step, identity": Case(
+        {"num_blocks": 2, "block_size": 2}, {"activation": "identity"}, "every_step"
+    ),
+    "gate biases, every step, as Experiment 1": Case(
+        {"num_blocks": 3, "block_size": 1, "bias": "gates"}, {"bias": False}, "every_step"
+    ),
+    "no biases, end, factor 2": Case(
+        {"num_blocks": 1, "block_size": 4, "bias": "none"}, {"factor": 2.0}, "end"
+    ),
+    "gate biases, no output gate, end, no derivative": Case(
+        {"num_blocks": 2, "block_size": 3, "bias": "gates", "output_gate": False},
+        {"delta": "no_derivative"},
+        "end",
+    ),
+    "not recurrent, every step": Case(
+        {"num_blocks": 2, "block_size": 1, "recurrent": False},
+        {"activation": "identity", "factor": 0.5},
+        "every_step",
+    ),
+    "Experiment 2a": Case(
+        {
+            "num_blocks": 1,
+            "block_size": 1,
+            "bias": "none",
+            "recurrent": False,
+            "output_gate": False,
+            "g": "g1",
+            "h": "id",
+        },
+        {"bias": False},
+        "every_step",
+        direct=True,
+    ),
+}
+SEEDS = (0, 1, 2)
+LENGTHS = (T, 1, 4)
+
+
+@lru_cache
+def make_network(name):
+    case = CASES[name]
+    cell = lstm97(D, **case.cell)
+    seen = cell.output_size + (D if case.direct else 0)
+    return network(cell, readout(seen, K, **case.readout), direct=case.direct)
+
+
+def random_example(rng, timing, length, num_steps=T):
+    """Zeros after the length, as tasks give them; at every step, one step has no target."""
+    inputs = rng.normal(size=(num_steps, D)) * 1.5
+    inputs[length:] = 0.0
+    mask = None
+    targets = rng.uniform(size=(num_steps, K) if timing == "every_step" else K)
+    if timing == "every_step":
+        mask = np.arange(num_steps) < length
+        mask[2] = False
+        targets[length:] = 0.0
+    return Example(inputs, targets, np.int32(length), mask)
+
+
+def random_problem(name, seed, zero_state=False):
+    """Random weights, a random non-zero state, a random sequence."""
+    net, case = make_network(name), CASES[name]
+    rng = np.random.default_rng(seed)
+    params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+    state = randomised(net.cell.initial_state(), rng, 0.0 if zero_state else 0.7)
+    return params, random_example(rng, case.timing, LENGTHS[seed % 3]), state
+
+
+def stack(trees):
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def row(tree, n):
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[n], tree)
+
+
+@lru_cache
+def all_rules(name):
+    """All three rules over the seeds at once, each in one compiled program, in float64."""
+    net, timing = make_network(name), CASES[name].timing
+    with jax.enable_x64(True):
+        problems = stack([random_problem(name, seed) for seed in SEEDS])
+        return problems, {
+            rule: jax.jit(jax.vmap(factory(net, timing)))(*problems)
+            for rule, factory in GRADIENT_RULES.items()
+        }
+
+
+def paper_gradient(name, params, example, state):
+    """Outputs and (W_in, W_out, W_c, W_k) gradients of the paper's own rule: minus its updates."""
+    case, length = CASES[name], int(example.length)
+    options = dict(case.readout)
+    activation, _ = options.pop("activation", "logistic"), options.pop("bias", None)
+    net = adapters.paper_net(params.cell, case.cell, params.readout, activation, case.direct)
+    if case.timing == "end":
+        targets = {length - 1: example.targets}
+    else:
+        targets = {t: example.targets[t] for t in range(length) if example.mask[t]}
+    start = adapters.paper_state(state)
+    ys, changes = paper.updates(net, example.inputs[:length], targets, start, **options)
+    return ys, tuple(None if change is None else -change for change in changes)
+
+
+def as_vectors(grads):
+    return adapters.unit_vectors(grads.cell, grads.readout)
+
+
+@pytest.mark.parametrize("rule", ["truncated", "traces"])
+@pytest.mark.parametrize("name", CASES)
+def test_truncated_gradient_is_the_papers(name, rule):
+    problems, results = all_rules(name)
+    for n in range(len(SEEDS)):
+        params, example, state = row(problems, n)
+        outputs, grads = row(results[rule], n)
+        ys, expected = paper_gradient(name, params, example, state)
+        assert_close(as_vectors(grads), expected, "oracle")
+        if CASES[name].timing == "end":
+            assert_close(outputs, ys[-1], "oracle")
+        else:
+            assert outputs.shape == (T, K)
+            assert_close(outputs[: len(ys)], ys, "oracle")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_traces_are_the_definition(name):
+    _, results = all_rules(name)
+    assert jax.tree.structure(results["traces"][1]) == jax.tree.structure(results["truncated"][1])
+    assert_close(results["traces"][1], results["truncated"][1])
+
+
+def test_no_state_is_the_zero_state():
+    name = "hidden biases, end, logistic"
+    with jax.enable_x64(True):
+        params, example, state = random_problem(name, 0, zero_state=True)
+        assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(state))
+        for rule in GRADIENT_RULES.values():
+            compiled = jax.jit(rule(make_network(name), "end"))
+            assert_close(compiled(params, example), compiled(params, example, state))
+
+
+def numpy_outputs(name, params, example, state):
+    case, length = CASES[name], int(example.length)
+    activation = case.readout.get("activation", "logistic")
+    net = adapters.paper_net(params.cell, case.cell, params.readout, activation, case.direct)
+    steps = paper.forward(net, example.inputs[:length], adapters.paper_state(state))
+    return np.array([now.y_k for now in steps])
+
+
+def loss_of(case, outputs, example):
+    """The loss whose negative slope in net is the rule's e_k; by facts of calculus."""
+    if case.timing == "end":
+        y, t = outputs[-1], example.targets
+    else:
+        mask = example.mask[: len(outputs)]
+        y, t = outputs[mask], example.targets[: len(outputs)][mask]
+    factor = case.readout.get("factor", 1.0)
+    if case.readout.get("delta") == "no_derivative":  # logistic: the cross-entropy
+        return -factor * np.sum(t * np.log(y) + (1 - t) * np.log(1 - y))
+    return factor * 0.5 * np.sum((t - y) ** 2)
+
+
+def assert_slopes(loss, params, grads):
+    """Central differences of `loss(params)` in every single weight."""
+    leaves, tree = jax.tree.flatten(jax.tree.map(lambda leaf: np.array(leaf), params))
+    h = FINITE_DIFFERENCES["step"]
+    for leaf, grad in zip(leaves, jax.tree.leaves(grads), strict=True):
+        slope = np.zeros_like(leaf)
+        for index in np.ndindex(leaf.shape):
+            here = leaf[index]
+            values = []
+            for shift in (h, -h):
+                leaf[index] = here + shift
+                values.append(loss(jax.tree.unflatten(tree, leaves)))
+            leaf[index] = here
+            slope[index] = (values[0] - values[1]) / (2 * h)
+        np.testing.assert_allclose(
+            grad, slope, rtol=FINITE_DIFFERENCES["rtol"], atol=FINITE_DIFFERENCES["atol"]
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_full_gradient_is_the_slope_of_the_loss(name):
+    problems, results = all_rules(name)
+    n = 2  # length 4 of 6
+    params, example, state = row(problems, n)
+    outputs, grads = row(results["bptt"], n)
+    ys = numpy_outputs(name, params, example, state)
+    assert_close(outputs if CASES[name].timing == "end" else outputs[: len(ys)],
+                 ys[-1] if CASES[name].timing == "end" else ys, "oracle")  # fmt: skip
+
+    def loss(params):
+        return loss_of(CASES[name], numpy_outputs(name, params, example, state), example)
+
+    assert_slopes(loss, params, grads)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_truncated_and_full_gradients_differ(name):
+    """Clearly, where there are recurrent weights to flow back through; not at all without them."""
+    problems, results = all_rules(name)
+    for n in range(len(SEEDS)):
+        _, example, _ = row(problems, n)
+        full, cut = (flat(row(results[rule][1], n)) for rule in ("bptt", "truncated"))
+        relative = np.linalg.norm(full - cut) / np.linalg.norm(full)
+        if CASES[name].cell.get("recurrent", True) and example.length > 1:
+            assert relative > 0.01
+        else:
+            assert relative < 1e-12
+
+
+def test_truncated_and_full_gradient_by_hand():
+    """One cell, gates fixed at 1/2, two steps with x = (1, 0): worked out with pencil and paper.
+
+    c_1 = g(w)/2, h_1 = h(c_1)/2, c_2 = c_1 + g(r h_1)/2, net = v h(c_2)/2, target at step 2.
+    Truncated, dc_2/dw = g'(w)/2. Full, there is also the way through r: the error that enters the
+    cell's input at step 2 and goes back along the recurrent connection.
+    """
+    cell = lstm97(1, 1, 1, bias="none")
+    net = network(cell, readout(1, 1, activation="identity", bias=False))
+    w, r, v, target = 0.8, 1.7, 1.3, 2.0
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(net.init, jax.random.key(0))
+        params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
+        params.cell.w_z[0, 0] = w
+        params.cell.r_z[0, 2] = r  # sources: input gate, output gate, cell
+        params.readout.v[0, 0] = v
+        example = Example(np.array([[1.0], [0.0]]), np.array([target]), np.int32(2))
+        got = {
+            name: float(jax.jit(rule(net, "end"))(params, example)[1].cell.w_z[0, 0])
+            for name, rule in GRADIENT_RULES.items()
+        }
+
+    def g(x):
+        return 2 * np.tanh(x / 2)
+
+    def h(x):
+        return np.tanh(x / 2)
+
+    def g_slope(x):
+        return 1 - np.tanh(x / 2) ** 2
+
+    def h_slope(x):
+        return (1 - np.tanh(x / 2) ** 2) / 2
+
+    c_1 = g(w) / 2
+    h_1 = h(c_1) / 2
+    c_2 = c_1 + g(r * h_1) / 2
+    e = target - v * h(c_2) / 2
+    kept = g_slope(w) / 2
+    through_r = g_slope(r * h_1) / 2 * r * h_slope(c_1) / 2 * kept
+    e_s = e * v * h_slope(c_2) / 2
+    np.testing.assert_allclose(got["truncated"], -e_s * kept, rtol=1e-12)
+    np.testing.assert_allclose(got["traces"], -e_s * kept, rtol=1e-12)
+    np.testing.assert_allclose(got["bptt"], -e_s * (kept + through_r), rtol=1e-12)
+    assert abs(got["bptt"] / got["truncated"] - 1) > 0.1
+
+
+# Cells other than lstm97: name -> (cell, outputs of the NumPy oracle from params, xs, state)
+OTHERS = {
+    "lstm": (lstm(D, 4), lambda p, xs, s: cell_oracles.lstm(p, xs, s["c"], s["h"])[-1]),
+    "elman": (elman(D, 4), lambda p, xs, s: cell_oracles.elman(p, xs, s["h"], "tanh")[-1]),
+}
+
+
+def test_every_cell_has_its_full_gradient_checked():
+    assert set(CELLS) == {"lstm97", *OTHERS}
+
+
+@pytest.mark.parametrize("timing", ["end", "every_step"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_full_gradient_of_the_other_cells(name, timing):
+    cell, oracle = OTHERS[name]
+    net = network(cell, readout(4, K))
+    rng = np.random.default_rng(7)
+    with jax.enable_x64(True):
+        params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+        state = randomised(cell.initial_state(), rng)
+        example = random_example(rng, timing, length=4)
+        outputs, grads = jax.jit(GRADIENT_RULES["bptt"](net, timing))(params, example, state)
+    start = adapters.as_float64(state)
+
+    def numpy_outputs(params):
+        hs = oracle(adapters.as_float64(params.cell), example.inputs[:4], start)
+        return paper.f(hs @ params.readout.v.T + params.readout.b)
+
+    ys = numpy_outputs(jax.tree.map(np.asarray, params))
+    assert_close(outputs if timing == "end" else outputs[:4], ys[-1] if timing == "end" else ys)
+    case = Case({}, {}, timing)
+    assert_slopes(lambda params: loss_of(case, numpy_outputs(params), example), params, grads)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_truncation_of_the_other_cells(name):
+    """Elman: the gradient of the last step alone. LSTM: equal to full once nothing recurs."""
+    cell, _ = OTHERS[name]
+    net = network(cell, readout(4, K))
+    rng = np.random.default_rng(8)
+    with jax.enable_x64(True):
+        params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+        state = randomised(cell.initial_state(), rng)
+        example = random_example(rng, "end", length=4)
+        full, cut = (
+            jax.jit(GRADIENT_RULES[rule](net, "end")) for rule in ("bptt", "truncated")
+        )
+        outputs, grads = cut(params, example, state)
+        assert_close(full(params, example, state)[0], outputs)
+        assert np.linalg.norm(flat(grads) - flat(full(params, example, state)[1])) > 0.01
+        if name == "elman":
+            hs = cell_oracles.elman(
+                adapters.as_float64(params.cell), example.inputs[:4],
+                adapters.as_float64(state)["h"], "tanh",
+            )[1]  # fmt: skip
+            last = example._replace(
+                inputs=np.roll(example.inputs, -3, axis=0), length=np.int32(1)
+            )
+            assert_close(grads, full(params, last, state._replace(h=hs[2]))[1])
+        else:
+            still = {k: np.zeros((4, 4)) for k in params.cell._fields if k.startswith("r_")}
+            params = params._replace(cell=params.cell._replace(**still))
+            kept = {k: None for k in still}  # r itself still gets a gradient, from h as it was
+            pair = [rule(params, example, state)[1] for rule in (full, cut)]
+            assert_close(*(p._replace(cell=p.cell._replace(**kept)) for p in pair))
+
+
+def poisoned(example, length):
+    """NaN wherever nothing may be read: inputs after the length, targets outside the mask."""
+    inputs, targets = example.inputs.copy(), example.targets.copy()
+    inputs[length:] = np.nan
+    if example.mask is not None:
+        targets[~example.mask] = np.nan
+    return example._replace(inputs=inputs, targets=targets)
+
+
+@pytest.mark.parametrize("rule", GRADIENT_RULES)
+@pytest.mark.parametrize("what", ["inputs", "targets", "mask"])
+@pytest.mark.parametrize(
+    "name", ["hidden biases, end, logistic", "hidden biases, every step, identity", "Experiment 2a"]
+)
+def test_padding_reaches_no_gradient(name, what, rule):
+    """NaN in padded inputs, in targets that do not exist, and a mask that is true too long."""
+    case = CASES[name]
+    if case.timing == "end" and what != "inputs":
+        pytest.skip("targets and masks of this timing have no padding")
+    compiled = compiled_rule(name, rule)
+    with jax.enable_x64(True):
+        params, example, state = random_problem(name, 2)
+        clean = compiled(params, example, state)
+        length = int(example.length)
+        assert length < T
+        bad = poisoned(example, length)
+        if what == "mask":
+            mask = example.mask.copy()
+            mask[length:] = True
+            dirty = example._replace(mask=mask)
+        else:
+            dirty = example._replace(**{what: getattr(bad, what)})
+        assert_close(compiled(params, dirty, state)[1], clean[1])
+
+
+@lru_cache
+def compiled_rule(name, rule):
+    return jax.jit(GRADIENT_RULES[rule](make_network(name), CASES[name].timing))
+
+
+LANES = [
+    ("hidden biases, end, logistic", 1),
+    ("hidden biases, end, logistic", 8),
+    ("gate biases, every step, as Experiment 1", 3),
+    ("gate biases, no output gate, end, no derivative", 3),
+    ("no biases, end, factor 2", 5),
+    ("Experiment 2a", 3),
+]
+
+
+@pytest.mark.parametrize(("name", "num_lanes"), LANES)
+def test_lanes_last_is_the_vmapped_definition(name, num_lanes):
+    """Other weights and another sequence in every lane, lengths mixed."""
+    net, timing = make_network(name), CASES[name].timing
+    with jax.enable_x64(True):
+        problems = [random_problem(name, 10 + seed)[:2] for seed in range(num_lanes)]
+        params, examples = stack(problems)
+        definition = jax.jit(jax.vmap(GRADIENT_RULES["truncated"](net, timing)))
+        kernel = jax.jit(lanes_last(GRADIENT_RULES["traces"](net, timing)))
+        outputs, grads = kernel(params, examples)
+        expected, expected_grads = definition(params, examples)
+    assert isinstance(grads, NetworkParams)
+    assert_close(grads, expected_grads)
+    for n in range(num_lanes):
+        upto = slice(None) if timing == "end" else slice(int(examples.length[n]))
+        assert_close(outputs[n][upto], expected[n][upto])
+
+
+def test_float32_is_float64_to_its_own_rounding():
+    """At the size of the adding problem: 100 steps, the network of 93 weights."""
+    net = network(lstm97(2, 2, 2), readout(4, 1, activation="identity"))
+    rng = np.random.default_rng(3)
+    inputs = rng.uniform(-1, 1, size=(100, 2))
+    case = Example(inputs, np.array([0.7]), np.int32(100))
+    rule = jax.jit(GRADIENT_RULES["traces"](net, "end"))
+    with jax.enable_x64(True):
+        params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng, 0.3)
+        wide = rule(params, case)
+    single = partial(jax.tree.map, lambda x: np.asarray(x, x.dtype if x.dtype == np.int32 else "f4"))
+    narrow = rule(single(params), single(case))
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(narrow))
+    one, other = flat(narrow), flat(wide)
+    # sums of 100 steps: ten times the bound of one step, relative to the whole gradient
+    bound = 10 * TOLERANCES["float32"]["rtol"] * np.linalg.norm(other)
+    assert np.linalg.norm(one - other) < bound
+
+
+def test_bad_arguments_name_the_field():
+    net = network(elman(2, 3), readout(3, 1))
+    for rule in GRADIENT_RULES.values():
+        with pytest.raises(ValueError, match="timing.*end.*every_step"):
+            rule(make_network("hidden biases, end, logistic"), "start")
+    with pytest.raises(ValueError, match="traces.*lstm97.*elman"):
+        GRADIENT_RULES["traces"](net, "end")

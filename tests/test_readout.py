@@ -1,0 +1,83 @@
+"""Output units and their error signal, against the paper's eqs. 16 to 19."""
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_jax.readout import readout
+from tests.oracles import lstm97 as paper
+from tests.tolerances import FINITE_DIFFERENCES, assert_close
+
+OPTIONS = [
+    (activation, delta, factor)
+    for activation in ("logistic", "identity")
+    for delta in ("exact", "no_derivative")
+    for factor in (1.0, 2.0)
+]
+
+
+def case(seed=0, V=4, K=3):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=V), rng.normal(size=(K, V)), rng.normal(size=K), rng.normal(size=K)
+
+
+@pytest.mark.parametrize(("activation", "delta", "factor"), OPTIONS)
+def test_output_and_delta(activation, delta, factor):
+    seen, v, b, target = case()
+    with jax.enable_x64(True):
+        units = readout(4, 3, activation=activation, delta=delta, factor=factor)
+        params = jax.eval_shape(units.init, jax.random.key(0))._replace(v=v, b=b)
+        net = units.net(params, seen)
+        y, e = units.output(net), units.delta(net, target)
+        no_bias = units.net(params._replace(b=None), seen)
+    f, f_prime = paper.SQUASHERS[activation]
+    assert_close(net, v @ seen + b)
+    assert_close(no_bias, v @ seen)
+    assert_close(y, f(v @ seen + b))
+    slope = f_prime(v @ seen + b) if delta == "exact" else 1.0
+    assert_close(e, factor * slope * (target - f(v @ seen + b)))
+
+
+def squared(activation, factor):
+    return lambda net, t: factor * 0.5 * np.sum((t - paper.SQUASHERS[activation][0](net)) ** 2)
+
+
+def cross_entropy(net, t):
+    y = paper.f(net)
+    return -np.sum(t * np.log(y) + (1 - t) * np.log(1 - y))
+
+
+@pytest.mark.parametrize(
+    ("options", "loss"),
+    [
+        ({"activation": "logistic"}, squared("logistic", 1.0)),
+        ({"activation": "identity"}, squared("identity", 1.0)),
+        ({"activation": "logistic", "factor": 2.0}, squared("logistic", 2.0)),
+        ({"activation": "logistic", "delta": "no_derivative"}, cross_entropy),
+    ],
+)
+def test_delta_is_the_negative_slope_of_its_loss(options, loss):
+    _, _, net, target = case(seed=1)
+    h = FINITE_DIFFERENCES["step"]
+    slopes = [
+        (loss(net + h * row, target) - loss(net - h * row, target)) / (2 * h) for row in np.eye(3)
+    ]
+    with jax.enable_x64(True):
+        e = readout(4, 3, **options).delta(jax.numpy.asarray(net), jax.numpy.asarray(target))
+    np.testing.assert_allclose(
+        e, -np.array(slopes), rtol=FINITE_DIFFERENCES["rtol"], atol=FINITE_DIFFERENCES["atol"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: readout(0, 1), "input_size"),
+        (lambda: readout(1, 0), "output_size"),
+        (lambda: readout(1, 1, activation="softmax"), "activation.*logistic.*identity"),
+        (lambda: readout(1, 1, delta="none"), "delta.*exact.*no_derivative"),
+    ],
+)
+def test_bad_arguments_name_the_field(make, field):
+    with pytest.raises(ValueError, match=field):
+        make()

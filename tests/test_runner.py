@@ -1,0 +1,249 @@
+"""Lanes and the queue: what a trial does depends on the key and its number, on nothing else."""
+
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from lstm_jax.curves import Curves
+from lstm_jax.runner import lane_mesh, run_trials
+from tests.engine import make_small_trial
+
+NUM_TRIALS, CHUNK = 20, 25
+CAP = 190  # no multiple of the chunk
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_programs(tmp_path_factory):
+    """Every run builds its programs anew; here equal ones are taken from a cache on disk."""
+    names = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in names.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def usual(number):
+    del number
+    return 0.3, 1.0
+
+
+def one_device():
+    return lane_mesh(jax.devices()[:1])
+
+
+def run(trial=None, num_lanes=8, chunk=CHUNK, hyper=usual, num_trials=NUM_TRIALS, **options):
+    """(records, final states by trial, curves by trial) of a run on one device."""
+    trial = make_small_trial(CAP, 6, 0.15) if trial is None else trial
+    finals, curves = {}, Curves(10)
+
+    def on_finish(record, state):
+        assert record.trial not in finals, "a trial finished twice"
+        finals[record.trial] = jax.tree.map(np.asarray, state._replace(stop=None))
+
+    records = run_trials(
+        trial,
+        jax.random.key(1997),
+        num_trials=num_trials,
+        num_lanes=num_lanes,
+        chunk=chunk,
+        hyper=hyper,
+        num_test=32,
+        curves=curves,
+        on_finish=on_finish,
+        mesh=options.pop("mesh", one_device()),
+        **options,
+    )
+    return records, finals, curves.as_dict()
+
+
+@lru_cache
+def reference():
+    return run()
+
+
+def assert_same_run(actual, expected, trials=range(NUM_TRIALS)):
+    """Bitwise: records, final weights, learning curves."""
+    records, finals, curves = actual
+    by_trial = {record.trial: record for record in records}
+    for n in trials:
+        assert by_trial[n] == expected[0][n]
+        if n in finals:
+            assert jax.tree.all(jax.tree.map(np.array_equal, finals[n], expected[1][n])), n
+        np.testing.assert_array_equal(curves[n], expected[2][n])
+
+
+def test_every_trial_ends_once_and_in_order():
+    records, finals, curves = reference()
+    assert [record.trial for record in records] == list(range(NUM_TRIALS))
+    assert {record.status for record in records} == {"SOLVED", "EXHAUSTED"}
+    assert sorted(finals) == sorted(curves) == list(range(NUM_TRIALS))
+    for record in records:
+        assert record.num_test == 32 and 0 <= record.num_wrong <= 32
+        assert 0 < record.mean_test_error <= record.max_test_error
+        assert finals[record.trial].sequences == record.num_sequences
+        assert len(curves[record.trial]) == record.num_sequences // 10
+        assert (record.num_sequences == CAP) >= (record.status == "EXHAUSTED")
+        assert record.num_sequences <= CAP
+    assert any(record.num_sequences % CHUNK for record in records if record.status == "SOLVED")
+
+
+def test_a_second_run_is_the_same():
+    assert_same_run(run(), reference())
+
+
+@pytest.mark.parametrize("chunk", [1, 40, 1000])
+def test_chunk_length_changes_nothing(chunk):
+    num_trials = 4 if chunk == 1 else NUM_TRIALS  # one call for each sequence takes its time
+    assert_same_run(run(chunk=chunk, num_trials=num_trials), reference(), range(num_trials))
+
+
+def test_lane_and_order_change_nothing():
+    """Trials finished before are skipped, so all others come into other lanes, at other times."""
+    records, finals, curves = reference()
+    skipped = [records[n] for n in (0, 1, 2, 5, 11)]
+    again = run(done=skipped)
+    assert set(again[1]) == set(range(NUM_TRIALS)) - {0, 1, 2, 5, 11}
+    assert_same_run(again, (records, finals, curves), sorted(again[1]))
+    assert again[0] == records  # those done are reported along with the others
+
+
+def test_number_of_lanes_keeps_stop_updates():
+    wide = run(num_lanes=16)
+    for one, other in zip(wide[0], reference()[0], strict=True):
+        assert (one.status, one.num_sequences) == (other.status, other.num_sequences)
+        np.testing.assert_allclose(one.mean_test_error, other.mean_test_error, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), 1e30])
+def test_divergence_stays_in_its_lane(rate):
+    """Trials 3 and 9 diverge; each is recorded, its lane refilled, its neighbours untouched."""
+    broken = run(hyper=lambda n: (rate, 1.0) if n in (3, 9) else usual(n))
+    for n in (3, 9):
+        record = broken[0][n]
+        assert record.status == "DIVERGED" and 1 <= record.num_sequences < CAP
+    assert_same_run(broken, reference(), [n for n in range(NUM_TRIALS) if n not in (3, 9)])
+
+
+def test_fewer_trials_than_lanes():
+    few = run(num_trials=3)
+    assert len(few[0]) == 3
+    assert_same_run(few, reference(), range(3))
+
+
+def stopped_run(num_chunks):
+    """A run that is told to stop after some chunks; its records, and a snapshot of that moment."""
+    snapshots = []
+    partial_run = run(
+        on_chunk=lambda progress, take: snapshots.append(take()),
+        should_stop=lambda: len(snapshots) == num_chunks,
+    )
+    return partial_run, snapshots[-1]
+
+
+@pytest.mark.parametrize(("num_chunks", "num_lanes"), [(1, 8), (5, 8), (9, 8), (5, 16)])
+def test_resuming_from_a_snapshot_equals_the_unbroken_run(num_chunks, num_lanes):
+    (records, finals, _), snapshot = stopped_run(num_chunks)
+    assert len(records) < NUM_TRIALS
+    rest = run(done=records, snapshot=snapshot, num_lanes=num_lanes)
+    whole = (rest[0], finals | rest[1], rest[2])
+    if num_lanes == 8:
+        assert_same_run(whole, reference())
+    else:
+        ends = [(r.status, r.num_sequences) for r in reference()[0]]
+        assert [(r.status, r.num_sequences) for r in whole[0]] == ends
+
+
+def test_progress_adds_up():
+    seen = []
+    records, _, _ = run(on_chunk=lambda progress, take: seen.append(progress))
+    last = seen[-1]
+    assert last.num_trials == NUM_TRIALS and last.finished == records and not last.running
+    assert last.trained_sequences == sum(record.num_sequences for record in records)
+    assert [p.step for p in seen] == [CHUNK * (k + 1) for k in range(len(seen))]
+    for progress in seen:
+        assert not set(progress.running) & {record.trial for record in progress.finished}
+        assert all(0 < n <= CAP for n in progress.running.values())
+
+
+def test_one_compilation_for_rates_refills_and_chunks():
+    """Python sees each function once: whatever happens later runs the program that is there."""
+    trial = make_small_trial(CAP, 6, 0.15)
+    traced = {"update_lanes": 0, "evaluate": 0}
+
+    def counting(name):
+        function = getattr(trial, name)
+
+        def counted(*args):
+            traced[name] += 1
+            return function(*args)
+
+        return counted
+
+    counted = trial._replace(**{name: counting(name) for name in traced})
+    swept = run(counted, hyper=lambda n: (0.2 + 0.01 * n, 1.0))
+    assert len(swept[0]) == NUM_TRIALS
+    assert traced == {"update_lanes": 1, "evaluate": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"num_trials": 0}, "num_trials"),
+        ({"num_lanes": 0}, "num_lanes"),
+        ({"chunk": -5}, "chunk"),
+    ],
+)
+def test_bad_counts_name_the_field(options, field):
+    with pytest.raises(ValueError, match=field):
+        run(**options)
+
+
+TWO_DEVICES = """
+from lstm_jax.runtime import configure
+configure(num_devices=2)
+import jax
+from tests.test_runner import assert_same_run, lane_mesh, run
+assert len(jax.devices()) == 2, jax.devices()
+one = run()
+assert_same_run(run(num_lanes=16, mesh=lane_mesh()), one)
+assert_same_run(run(chunk=40), one)
+try:
+    run(num_lanes=7, mesh=lane_mesh())
+except ValueError as error:
+    assert "num_lanes" in str(error), error
+else:
+    raise AssertionError("7 lanes on 2 devices")
+print("same")
+"""
+
+
+def test_two_devices_equal_one(tmp_path):
+    """As the experiments run: with their runtime settings, and the lanes over two devices."""
+    root = Path(__file__).resolve().parents[1]
+    unset = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    env |= {
+        "PYTHONPATH": str(root),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES], env=env, cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.strip() == "same", done.stderr[-3000:]
