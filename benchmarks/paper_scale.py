@@ -27,6 +27,7 @@ from lstm_jax import runtime
 from lstm_jax.record.provenance import surroundings
 
 SECONDS_PER_REPEAT = 0.3
+BUSY = 0.5  # load average above which a figure is not the machine's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +204,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(available_cores()),
         "settings": {setting.name: setting.value for setting in runtime.settings(1)},
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.paper_scale", *sys.argv[1:]]),
     }
@@ -247,6 +249,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{name} {version or 'not installed'}" for name, version in about["versions"].items()
     )
     print(f"{about['cpu']}, {about['cores']} cores; {versions}")
+    if about["load"] and about["load"] > BUSY:
+        print(f"the machine is busy (load {about['load']:.1f}): times are longer than alone")
     print(f"adding problem, T={options.T}; median of {options.repeats} repeats, rows in turn")
     workers = []
     for row in rows(options.lanes, len(cores)):

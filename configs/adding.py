@@ -27,6 +27,7 @@ ARGS = {
     "t500": "T=500, minimal lag 250",
     "t1000": "T=1000, minimal lag 500",
     "table7": "the three rows of Table 7: t100, t500 and t1000",
+    "literal": "T=100 with the logistic output unit and the initial weights of the paper's text",
     "modern": "T=100 with a forget-gate LSTM, Adam, full back-propagation and batches",
 }
 
@@ -82,7 +83,7 @@ FIELDS = {
     "output_gate_bias": Field(
         (), "lstm97: initial output-gate bias of each block; (): drawn like the weights", of=float
     ),
-    "init_range": Field(0.1, "initial weights are uniform in [-init_range, init_range]", above=0.0),
+    "init_range": Field(0.5, "initial weights are uniform in [-init_range, init_range]", above=0.0),
     "output_unit": Field(
         "identity", "squashing function of the output unit", choices=("logistic", "identity")
     ),
@@ -136,6 +137,7 @@ _ROWS = {
     "t100": {"T": 100, "max_sequences": 500_000},
     "t500": {"T": 500, "max_sequences": 500_000},
     "t1000": {"T": 1000, "max_sequences": 2_020_000},
+    "literal": {"output_unit": "logistic", "init_range": 0.1},
     "modern": {
         "cell": "lstm",
         "gradient_rule": "bptt",

@@ -1,8 +1,8 @@
 """The adding problem: Experiment 4 and Table 7 of Hochreiter & Schmidhuber 1997.
 
-    python -m experiments.adding                                     T=100, ten trials
-    python -m experiments.adding --config=configs/adding.py:table7   the three rows of Table 7
-    python -m experiments.adding --config=configs/adding.py:modern   the same task, today's recipe
+python -m experiments.adding                                     T=100, ten trials
+python -m experiments.adding --config=configs/adding.py:table7   the three rows of Table 7
+python -m experiments.adding --config=configs/adding.py:modern   the same task, today's recipe
 """
 
 import sys

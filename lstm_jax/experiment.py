@@ -25,9 +25,9 @@ from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.network import num_weights
 from lstm_jax.progress import ProgressLine
+from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record import RunFolder, RunFolderError
 from lstm_jax.record.refusal import writing
-from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.runner import (
     Progress,
     Snapshot,
@@ -363,5 +363,3 @@ def _report(message: str) -> None:
 
 def _command() -> str:
     return shlex.join(["python", *sys.orig_argv[1:]])
-
-

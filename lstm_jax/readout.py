@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from lstm_jax.cells.cell import require_positive
+from lstm_jax.initial import uniform
 from lstm_jax.types import Array
 
 ACTIVATIONS = ("logistic", "identity")
@@ -81,10 +81,8 @@ def readout(
         raise ValueError(f"delta: {delta!r} is not one of {', '.join(DELTAS)}")
 
     def init(key: Array, init_range: float | Array = init_range) -> ReadoutParams:
-        key_v, key_b = jax.random.split(key)
-        v = jax.random.uniform(key_v, (output_size, input_size), minval=-1.0, maxval=1.0)
-        b = jax.random.uniform(key_b, (output_size,), minval=-1.0, maxval=1.0)
-        return ReadoutParams(v=init_range * v, b=init_range * b if bias else None)
+        v, b = uniform(key, init_range, [(output_size, input_size), (output_size,)])
+        return ReadoutParams(v=v, b=b if bias else None)
 
     def net(params: ReadoutParams, seen: Array) -> Array:
         net = params.v @ seen

@@ -1,7 +1,8 @@
 """Many trials in one compiled program: lanes, a queue, and the one host loop."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lstm_jax.curves import Curves
-from lstm_jax.trial import EXHAUSTED, RUNNING, STATUS_NAMES, Hyper, Trial, TrialState
+from lstm_jax.trial import EXHAUSTED, RUNNING, STATUS_NAMES, Hyper, TestResult, Trial, TrialState
 from lstm_jax.types import Array
 
 EMPTY = -1
@@ -171,141 +172,178 @@ def run_trials(
       ValueError: for counts below 1, lanes that do not divide over the devices, or a snapshot
         of another kind of run.
     """
-    mesh = lane_mesh() if mesh is None else mesh
-    num_devices = mesh.devices.size
     for name, value in (("num_trials", num_trials), ("num_lanes", num_lanes), ("chunk", chunk)):
         if value < 1:
             raise ValueError(f"{name}: {value!r} is not valid; it must be a whole number >= 1")
-    if num_lanes % num_devices:
-        raise ValueError(f"num_lanes: {num_lanes} does not divide over {num_devices} devices")
+    mesh = lane_mesh() if mesh is None else mesh
     curves = Curves(1000) if curves is None else curves
-    sharding = NamedSharding(mesh, PartitionSpec("lanes"))
-    advance = None  # compiled below, once the lanes are filled, and outside the training time
-    evaluate = jax.jit(trial.evaluate, static_argnums=2)
-
-    def fresh(numbers: Array, rates: Hyper) -> TrialState:
-        states = jax.vmap(trial.init, in_axes=(None, 0, 0))(key, numbers, rates)
-        idle = jnp.where(numbers < 0, EXHAUSTED, states.status)
-        return states._replace(status=idle)
-
-    def refill(states: TrialState, numbers: Array, rates: Hyper, where: Array) -> TrialState:
-        def choose(new: Array, old: Array) -> Array:
-            return jnp.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-        return jax.tree.map(choose, fresh(numbers, rates), states)
-
-    start = jax.jit(fresh, out_shardings=sharding)
-    refill = jax.jit(refill, donate_argnums=0, out_shardings=sharding)
-
-    def rates_of(numbers: np.ndarray) -> Hyper:
-        pairs = np.array([hyper(max(int(n), 0)) for n in numbers], np.float32)
-        return Hyper(*(jax.device_put(column, sharding) for column in pairs.T))
-
-    def put(values: np.ndarray) -> Array:
-        return jax.device_put(values, sharding)
-
     finished = {record.trial: record for record in done}
-    queue = [n for n in range(num_trials) if n not in finished]
-    numbers = np.full(num_lanes, EMPTY, np.int32)
+    lanes = _Lanes(trial, key, num_lanes, hyper, mesh)
     if snapshot is not None:
-        template = jax.eval_shape(start, put(numbers), rates_of(numbers))
-        states, numbers = _restore(template, snapshot, num_lanes, finished)
-        states = jax.device_put(states, sharding)
+        lanes.restore(snapshot, skip=finished.keys())
         curves.restore(_part(snapshot.arrays, "curves/"))
-        for n in set(curves.trials()) - set(numbers.tolist()):
+        for n in set(curves.trials()) - set(lanes.numbers.tolist()):
             curves.drop(n)
-        queue = [n for n in queue if n not in set(numbers.tolist())]
-        clock = snapshot.clock
-    else:
-        states = start(put(numbers), rates_of(numbers))
-        clock = 0
-    vacant = np.flatnonzero(numbers == EMPTY)
-    trained_sequences = 0
-    trained_seconds = 0.0
+    taken = finished.keys() | set(lanes.numbers.tolist())
+    queue = deque(n for n in range(num_trials) if n not in taken)
+    evaluate = jax.jit(lambda state: trial.evaluate(state.params, trial.test_key(state), num_test))
+    lanes.refill(queue)
+    lanes.compile(chunk)
+    trained_sequences, trained_seconds = 0, 0.0
 
-    while True:
-        take = vacant[: len(queue)]
-        if len(take):
-            numbers[take], queue = queue[: len(take)], queue[len(take) :]
-            where = np.isin(np.arange(num_lanes), take)
-            states = refill(states, put(numbers), rates_of(numbers), put(where))
-        if (numbers == EMPTY).all():
-            break
-        if advance is None:
-            lowered = compile_advance(trial, mesh, chunk).lower(states, jnp.int32(0))
-            advance = lowered.compile()
-        before = np.asarray(states.sequences)
+    while lanes.busy():
         began = time.perf_counter()
-        states, errors = advance(states, jnp.int32(clock % 2**30))
-        errors = np.asarray(errors)
+        errors = lanes.advance()
         trained_seconds += time.perf_counter() - began
-        clock += chunk
-        status, sequences = np.asarray(states.status), np.asarray(states.sequences)
-        latest = {}
-        for lane in np.flatnonzero(numbers != EMPTY):
-            used = int(sequences[lane] - before[lane])
-            lane_errors = errors[:, lane].reshape(-1)[:used]
-            curves.add(int(numbers[lane]), lane_errors)
-            latest[int(numbers[lane])] = float(lane_errors.mean()) if used else float("nan")
-            trained_sequences += used
-        vacant = np.flatnonzero((numbers == EMPTY) | (status != RUNNING))
-        for lane in vacant[numbers[vacant] != EMPTY]:
-            final = jax.tree.map(lambda leaf, lane=int(lane): np.asarray(leaf)[lane], states)
-            result = evaluate(final.params, trial.test_key(final), num_test)
-            record = TrialRecord(
-                trial=int(numbers[lane]),
-                status=STATUS_NAMES[status[lane]],
-                num_sequences=int(sequences[lane]),
-                num_wrong=int(result.num_wrong),
-                num_test=num_test,
-                mean_test_error=float(result.mean_error),
-                max_test_error=float(result.max_error),
-            )
+        trained_sequences += sum(len(sequence) for sequence in errors.values())
+        for n, sequence in errors.items():
+            curves.add(n, sequence)
+        for final in lanes.retire():
+            record = _record(final, evaluate(final), num_test)
             finished[record.trial] = record
-            numbers[lane] = EMPTY
             if on_finish is not None:
                 on_finish(record, final)
         if on_chunk is not None:
-            running = {int(numbers[k]): int(sequences[k]) for k in np.flatnonzero(numbers != EMPTY)}
-            ordered = [finished[n] for n in sorted(finished)]
-            step = clock * trial.batch_size
             progress = Progress(
-                step, num_trials, ordered, running, latest, trained_sequences, trained_seconds
+                step=lanes.clock * trial.batch_size,
+                num_trials=num_trials,
+                finished=[finished[n] for n in sorted(finished)],
+                running=lanes.running(),
+                errors={n: float(e.mean()) for n, e in errors.items() if len(e)},
+                trained_sequences=trained_sequences,
+                trained_seconds=trained_seconds,
             )
-            now = (states, numbers, clock)
-            on_chunk(progress, lambda now=now: _snapshot(*now, curves))
+            on_chunk(progress, lambda: lanes.snapshot(curves))
         if should_stop():
             break
+        lanes.refill(queue)
     return [finished[n] for n in sorted(finished)]
 
 
-def _snapshot(states: TrialState, numbers: np.ndarray, clock: int, curves: Curves) -> Snapshot:
-    arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in _named_leaves(states)}
-    arrays["numbers"] = numbers.copy()
-    arrays |= {f"curves/{name}": array for name, array in curves.to_arrays().items()}
-    return Snapshot(arrays, clock)
+class _Lanes:
+    """The states of L lanes on their devices, and which trial each holds."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        key: Array,
+        num_lanes: int,
+        hyper: Callable[[int], tuple[float, float]],
+        mesh: Mesh,
+    ):
+        if num_lanes % mesh.devices.size:
+            raise ValueError(
+                f"num_lanes: {num_lanes} does not divide over {mesh.devices.size} devices"
+            )
+        self.trial, self.key, self.hyper, self.mesh = trial, key, hyper, mesh
+        self.sharding = NamedSharding(mesh, PartitionSpec("lanes"))
+        self.numbers = np.full(num_lanes, EMPTY, np.int32)
+        self.clock = 0
+        self._init = jax.jit(trial.init)
+        rates = Hyper(np.float32(0), np.float32(0))
+        self._template = jax.eval_shape(trial.init, key, np.int32(0), rates)
+        idle = jax.tree.map(
+            lambda leaf: np.zeros((num_lanes, *leaf.shape), leaf.dtype), self._template
+        )
+        self._put(idle._replace(status=np.full(num_lanes, EXHAUSTED, np.int32)))
+
+    def compile(self, chunk: int) -> None:
+        """Compiles the program for `chunk` updates, apart from the time spent training."""
+        self._chunk = chunk
+        program = compile_advance(self.trial, self.mesh, chunk)
+        self._advance = program.lower(self.states, jnp.int32(0)).compile()
+
+    def busy(self) -> bool:
+        """Whether any lane holds a trial."""
+        return bool((self.numbers != EMPTY).any())
+
+    def running(self) -> dict[int, int]:
+        """The trials in the lanes, and their sequences so far."""
+        return {int(self.numbers[k]): int(self._sequences[k]) for k in self._held()}
+
+    def refill(self, queue: deque[int]) -> None:
+        """Fresh trials from the queue into empty lanes.
+
+        On the host: it is rare, and one small program serves all lanes.
+        """
+        empty = np.flatnonzero(self.numbers == EMPTY)
+        if not queue or not len(empty):
+            return
+        rows = jax.tree.map(np.array, self.states)
+        for lane in empty[: len(queue)]:
+            n = queue.popleft()
+            self.numbers[lane] = n
+            fresh = self._init(self.key, np.int32(n), Hyper(*np.array(self.hyper(n), np.float32)))
+            for row, leaf in zip(jax.tree.leaves(rows), jax.tree.leaves(fresh), strict=True):
+                row[lane] = leaf
+        self._put(rows)
+
+    def advance(self) -> dict[int, np.ndarray]:
+        """One chunk of updates; the errors of the sequences each trial went through in it."""
+        before = self._sequences
+        self.states, errors = self._advance(self.states, jnp.int32(self.clock % 2**30))
+        errors = np.asarray(errors)
+        self.clock += self._chunk
+        self._sequences = np.asarray(self.states.sequences)
+        used = self._sequences - before
+        return {int(self.numbers[k]): errors[:, k].reshape(-1)[: used[k]] for k in self._held()}
+
+    def retire(self) -> Iterator[TrialState]:
+        """The final states of the trials that have ended; their lanes are empty afterwards."""
+        status = np.asarray(self.states.status)
+        ended = [int(k) for k in self._held() if status[k] != RUNNING]
+        if ended:
+            rows = jax.tree.map(np.asarray, self.states)
+            for lane in ended:
+                self.numbers[lane] = EMPTY
+                yield jax.tree.map(lambda leaf, lane=lane: leaf[lane], rows)
+
+    def snapshot(self, curves: Curves) -> Snapshot:
+        """Everything needed to go on from here."""
+        arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in _named_leaves(self.states)}
+        arrays["numbers"] = self.numbers.copy()
+        arrays |= {f"curves/{name}": array for name, array in curves.to_arrays().items()}
+        return Snapshot(arrays, self.clock)
+
+    def restore(self, snapshot: Snapshot, skip: Collection[int]) -> None:
+        """Takes a snapshot's unfinished trials back, whatever its number of lanes was.
+
+        Trials beyond the lanes there are now start again from their first sequence, and so end
+        as they would have: a trial depends on its number alone.
+        """
+        stored, numbers = _part(snapshot.arrays, "lanes/"), snapshot.arrays["numbers"]
+        num_lanes = len(self.numbers)
+        alive = [k for k, n in enumerate(numbers.tolist()) if n != EMPTY and n not in skip]
+        alive = alive[:num_lanes]
+        rows = jax.tree.map(np.array, self.states)
+        for (name, row), leaf in zip(
+            _named_leaves(rows), jax.tree.leaves(self._template), strict=True
+        ):
+            if name not in stored or stored[name].shape[1:] != leaf.shape:
+                raise ValueError(f"snapshot: {name} is missing or of another shape; another run's")
+            row[: len(alive)] = stored[name][alive]
+        self.numbers[: len(alive)] = numbers[alive]
+        self.clock = snapshot.clock
+        self._put(rows)
+
+    def _put(self, rows: TrialState) -> None:
+        self.states = jax.device_put(rows, self.sharding)
+        self._sequences = np.asarray(self.states.sequences)
+
+    def _held(self) -> np.ndarray:
+        return np.flatnonzero(self.numbers != EMPTY)
 
 
-def _restore(
-    template: TrialState, snapshot: Snapshot, num_lanes: int, finished: dict[int, TrialRecord]
-) -> tuple[TrialState, np.ndarray]:
-    """The lanes of a snapshot laid over `num_lanes` lanes; their number may have changed."""
-    numbers = snapshot.arrays["numbers"]
-    alive = np.array([n >= 0 and int(n) not in finished for n in numbers], bool)
-    rows = np.flatnonzero(alive)[:num_lanes]
-    # Trials beyond the lanes there are now start again from their first sequence, and so end
-    # as they would have: a trial depends on its number alone.
-    rows = np.concatenate([rows, np.zeros(num_lanes - len(rows), np.int64)])
-    valid = np.arange(num_lanes) < min(int(alive.sum()), num_lanes)
-    stored = _part(snapshot.arrays, "lanes/")
-    leaves = []
-    for name, leaf in _named_leaves(template):
-        if name not in stored or stored[name].shape[1:] != leaf.shape[1:]:
-            raise ValueError(f"snapshot: {name} is missing or of another shape; a different run")
-        leaves.append(stored[name][rows].astype(leaf.dtype))
-    states = jax.tree.unflatten(jax.tree.structure(template), leaves)
-    states = states._replace(status=np.where(valid, states.status, EXHAUSTED).astype(np.int32))
-    return states, np.where(valid, numbers[rows], EMPTY).astype(np.int32)
+def _record(final: TrialState, result: TestResult, num_test: int) -> TrialRecord:
+    return TrialRecord(
+        trial=int(final.trial),
+        status=STATUS_NAMES[int(final.status)],
+        num_sequences=int(final.sequences),
+        num_wrong=int(result.num_wrong),
+        num_test=num_test,
+        mean_test_error=float(result.mean_error),
+        max_test_error=float(result.max_error),
+    )
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

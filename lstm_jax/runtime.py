@@ -52,11 +52,11 @@ def settings(num_devices: int | None = None) -> list[Setting]:
     if NO_UNROLLING not in flags:
         why = "at 8 and 16 lanes unrolled loops lose their vectors: three times slower"
         wanted.append(Setting(NO_UNROLLING, "true", why))
-    if "xla_force_host_platform_device_count" not in flags:
-        if "JAX_NUM_CPU_DEVICES" not in os.environ:
-            count = num_devices or num_cores()
-            why = "lanes are sharded over devices, so that every core works"
-            wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
+    forced = "xla_force_host_platform_device_count" in flags
+    if not forced and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        count = num_devices or num_cores()
+        why = "lanes are sharded over devices, so that every core works"
+        wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
         why = "a second start finds its programs compiled"

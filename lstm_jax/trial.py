@@ -205,9 +205,7 @@ def make_trial(
         )
         # The stop state of a finished trial runs on: nobody reads it again, and selecting
         # over its window would cost more than the update.
-        new = TrialState(
-            state.trial, state.key, step, sequences, status, params, opt_state, stop
-        )
+        new = TrialState(state.trial, state.key, step, sequences, status, params, opt_state, stop)
         return new, errors
 
     def update(state: TrialState, clock: Array) -> tuple[TrialState, Array]:
@@ -256,9 +254,7 @@ def _outputs(network: Network, params: NetworkParams, task: Task, example: Examp
         seen = network.seen(hs[last], example.inputs[last])
         return network.readout.output(network.readout.net(params.readout, seen))
     return jax.vmap(
-        lambda h, x: network.readout.output(
-            network.readout.net(params.readout, network.seen(h, x))
-        )
+        lambda h, x: network.readout.output(network.readout.net(params.readout, network.seen(h, x)))
     )(hs, example.inputs)
 
 

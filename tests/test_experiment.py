@@ -152,9 +152,7 @@ def test_another_runs_folder_is_refused(unbroken, capsys):
     assert contents(unbroken) == before
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
-    unbroken, tmp_path, capsys, monkeypatch
-):
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(unbroken, tmp_path, capsys, monkeypatch):
     def full(self, arrays, meta):
         raise OSError(28, "No space left on device")
 

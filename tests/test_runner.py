@@ -16,7 +16,7 @@ from lstm_jax.runner import lane_mesh, run_trials
 from tests.engine import make_small_trial
 
 NUM_TRIALS, CHUNK = 20, 25
-CAP = 190  # no multiple of the chunk
+CAP = 160  # no multiple of the chunk
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -145,27 +145,50 @@ def test_fewer_trials_than_lanes():
     assert_same_run(few, reference(), range(3))
 
 
-def stopped_run(num_chunks):
-    """A run that is told to stop after some chunks; its records, and a snapshot of that moment."""
+def resumed_run(snapshot_at, stop_at, lanes=(8, 8)):
+    """A run stopped after some chunks and a second one from a snapshot, that may be an older one.
+
+    The curves of trials that finished in the first session are that session's.
+    """
     snapshots = []
-    partial_run = run(
+    records, finals, curves = run(
+        num_lanes=lanes[0],
         on_chunk=lambda progress, take: snapshots.append(take()),
-        should_stop=lambda: len(snapshots) == num_chunks,
+        should_stop=lambda: len(snapshots) == stop_at,
     )
-    return partial_run, snapshots[-1]
-
-
-@pytest.mark.parametrize(("num_chunks", "num_lanes"), [(1, 8), (5, 8), (9, 8), (5, 16)])
-def test_resuming_from_a_snapshot_equals_the_unbroken_run(num_chunks, num_lanes):
-    (records, finals, _), snapshot = stopped_run(num_chunks)
     assert len(records) < NUM_TRIALS
-    rest = run(done=records, snapshot=snapshot, num_lanes=num_lanes)
-    whole = (rest[0], finals | rest[1], rest[2])
-    if num_lanes == 8:
-        assert_same_run(whole, reference())
-    else:
-        ends = [(r.status, r.num_sequences) for r in reference()[0]]
-        assert [(r.status, r.num_sequences) for r in whole[0]] == ends
+    rest = run(done=records, snapshot=snapshots[snapshot_at - 1], num_lanes=lanes[1])
+    assert not set(finals) & set(rest[1]), "a trial was run again"
+    curves = {record.trial: curves[record.trial] for record in records}
+    return rest[0], finals | rest[1], rest[2] | curves
+
+
+@pytest.mark.parametrize(("snapshot_at", "stop_at"), [(1, 1), (5, 5), (9, 9), (4, 9), (1, 12)])
+def test_resuming_from_a_snapshot_equals_the_unbroken_run(snapshot_at, stop_at):
+    """Killed right after a snapshot, or long after it with more trials on record."""
+    assert_same_run(resumed_run(snapshot_at, stop_at), reference())
+
+
+@pytest.mark.parametrize("lanes", [(8, 16), (16, 8)])
+def test_resuming_with_another_number_of_lanes_keeps_stop_updates(lanes):
+    records, _, curves = resumed_run(3, 5, lanes)
+    for one, other in zip(records, reference()[0], strict=True):
+        assert (one.status, one.num_sequences) == (other.status, other.num_sequences)
+        np.testing.assert_allclose(curves[one.trial], reference()[2][one.trial], rtol=1e-5)
+
+
+def test_a_snapshot_of_another_network_is_refused():
+    snapshots = []
+    run(
+        num_trials=2,
+        on_chunk=lambda progress, take: snapshots.append(take()),
+        should_stop=lambda: True,
+    )
+    arrays = snapshots[0].arrays
+    name = next(name for name in arrays if "w_z" in name and arrays[name].ndim == 3)
+    other = arrays | {name: np.zeros((8, 5, 5), np.float32)}
+    with pytest.raises(ValueError, match="snapshot.*w_z"):
+        run(num_trials=2, snapshot=snapshots[0]._replace(arrays=other))
 
 
 def test_progress_adds_up():

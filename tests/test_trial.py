@@ -21,7 +21,8 @@ from tests.tolerances import assert_close
 
 ROOT = 1997
 RATE, RANGE = 0.3, 1.0
-CAP, NUM, MEAN = 200, 6, 0.15
+CAP, NUM, MEAN = 170, 6, 0.15  # the cap is no multiple of the batch of 4
+TRIALS = (0, 1, 5, 6, 7, 8)
 
 
 @lru_cache
@@ -91,7 +92,7 @@ def test_fresh_state():
 
 
 def test_updates_are_gradient_descent_on_the_addressed_sequences():
-    """Recomputed by hand: full gradient of 0.5 (t - y)^2 differs, so the rule is used, too."""
+    """Recomputed from the trial's key, the address of each sequence, and the rule given."""
     net = make_network()
     rule = jax.jit(traces(net, "end"))
     states, errors = run(3, 8)
@@ -107,8 +108,6 @@ def test_updates_are_gradient_descent_on_the_addressed_sequences():
               for p in (states[s + 1].params, params)),
             rtol=1e-4, atol=1e-5,
         )  # fmt: skip
-    other = jax.jit(bptt(net, "end"))(states[0].params, compiled_sample()(np.int32(3), np.int32(0)))
-    assert not np.allclose(other[1].cell.w_z, rule(states[0].params, example)[1].cell.w_z)
 
 
 def test_trials_differ_and_repeat():
@@ -125,7 +124,7 @@ def test_the_clock_changes_nothing():
     assert all(same(a, b) for a, b in zip(first, later, strict=True))
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", TRIALS)
 def test_stops_at_the_exact_update_and_freezes(number):
     """The criterion recomputed from the errors by plain Python; after it nothing moves."""
     states, errors = run(number, CAP + 5)
@@ -141,7 +140,7 @@ def test_stops_at_the_exact_update_and_freezes(number):
 
 
 def test_both_ends_occur():
-    ends = {int(run(number, CAP)[0][-1].status) for number in range(6)}
+    ends = {int(run(number, CAP)[0][-1].status) for number in TRIALS}
     assert ends == {SOLVED, EXHAUSTED}, "choose trials that exercise both ends"
 
 
@@ -221,14 +220,15 @@ def test_the_criterion_inside_a_batch():
     """Counted to the sequence that met it, not to the end of its batch; the cap likewise."""
     kinds = set()
     for number in range(8):
-        states, errors = run(number, CAP // 4, batch_size=4)
-        history = [(float(e), None, bool(e < LIMIT)) for e in errors.ravel()]
+        states, errors = run(number, CAP // 4 + 1, batch_size=4)
+        history = [(float(e), None, bool(e < LIMIT)) for e in errors.ravel()[:CAP]]
         found = oracle.first_stop_of_experiment_4(history, NUM, MEAN)
         end = states[end_of(states)]
         assert end.sequences == (CAP if found is None else found)
         assert end.status == (EXHAUSTED if found is None else SOLVED)
         kinds.add((int(end.status), int(end.sequences) % 4 != 0))
-    assert (SOLVED, True) in kinds, "choose trials that stop inside a batch"
+    inside = {(SOLVED, True), (EXHAUSTED, True)}
+    assert inside <= kinds, "choose trials that stop inside a batch, in both ways"
 
 
 def test_evaluation_counts_fresh_sequences():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, require_input, require_positive
+from lstm_jax.initial import uniform
 from lstm_jax.types import Array
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -56,10 +57,9 @@ def elman(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cel
     squash = ACTIVATIONS[activation]
 
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> ElmanParams:
-        key_w, key_r = jax.random.split(key)
-        w = jax.random.uniform(key_w, (hidden_size, input_size), minval=-1.0, maxval=1.0)
-        r = jax.random.uniform(key_r, (hidden_size, hidden_size), minval=-1.0, maxval=1.0)
-        return ElmanParams(w=init_range * w, r=init_range * r, b=jnp.zeros(hidden_size))
+        shapes = [(hidden_size, input_size), (hidden_size, hidden_size)]
+        w, r = uniform(key, init_range, shapes)
+        return ElmanParams(w=w, r=r, b=jnp.zeros(hidden_size))
 
     def initial_state() -> ElmanState:
         return ElmanState(h=jnp.zeros(hidden_size))

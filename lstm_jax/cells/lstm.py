@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, require_input, require_positive
+from lstm_jax.initial import uniform
 from lstm_jax.types import Array
 
 
@@ -65,16 +66,10 @@ def lstm(input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> Cell
     require_positive(input_size=input_size, hidden_size=hidden_size)
 
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> LstmParams:
-        keys = jax.random.split(key, 8)
-
-        def draw(key: Array, columns: int) -> Array:
-            uniform = jax.random.uniform(key, (hidden_size, columns), minval=-1.0, maxval=1.0)
-            return init_range * uniform
-
-        w = [draw(key, input_size) for key in keys[:4]]
-        r = [draw(key, hidden_size) for key in keys[4:]]
+        shapes = [(hidden_size, input_size)] * 4 + [(hidden_size, hidden_size)] * 4
         zero = jnp.zeros(hidden_size)
-        return LstmParams(*w, *r, b_z=zero, b_i=zero, b_f=zero + forget_bias, b_o=zero)
+        weights = uniform(key, init_range, shapes)
+        return LstmParams(*weights, b_z=zero, b_i=zero, b_f=zero + forget_bias, b_o=zero)
 
     def initial_state() -> LstmState:
         return LstmState(c=jnp.zeros(hidden_size), h=jnp.zeros(hidden_size))

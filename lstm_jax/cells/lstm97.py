@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, require_input, require_positive
+from lstm_jax.initial import uniform
 from lstm_jax.types import Array
 
 BIASES = ("hidden", "gates", "none")
@@ -128,48 +129,31 @@ def lstm97(
     given = {"input_gate_bias": input_gate_bias, "output_gate_bias": output_gate_bias}
     for name, values in given.items():
         if values is not None and bias == "none":
-            raise ValueError(f"{name}: {values} given, but bias='none' leaves the gates without one")
+            raise ValueError(
+                f"{name}: {values} given, but bias='none' leaves the gates without one"
+            )
         if values is not None and len(values) != num_blocks:
             raise ValueError(f"{name}: {len(values)} values for {num_blocks} blocks; one per block")
     if output_gate_bias is not None and not output_gate:
         raise ValueError("output_gate_bias: given, but output_gate=False")
 
     num_cells = num_blocks * block_size
-    num_sources = (num_blocks * (2 if output_gate else 1) + num_cells) if recurrent else 0
+    num_gates = num_blocks * (2 if output_gate else 1)
+    num_sources = num_gates + num_cells if recurrent else 0
 
     def init(key: Array, init_range: float | Array = init_range) -> Lstm97Params:
-        keys = iter(jax.random.split(key, 9))
-
-        def draw(*shape: int) -> Array:
-            return init_range * jax.random.uniform(next(keys), shape, minval=-1.0, maxval=1.0)
-
-        def gate_bias(values: tuple[float, ...] | None) -> Array | None:
-            drawn = draw(num_blocks)
-            if bias == "none":
-                return None
-            return drawn if values is None else jnp.asarray(values, drawn.dtype)
-
-        def recurrent_weights(rows: int) -> Array | None:
-            drawn = draw(rows, num_sources)
-            return drawn if recurrent else None
-
-        w_i, w_o = draw(num_blocks, input_size), draw(num_blocks, input_size)
-        w_z = draw(num_cells, input_size)
-        r_i, r_o = recurrent_weights(num_blocks), recurrent_weights(num_blocks)
-        r_z = recurrent_weights(num_cells)
-        b_i, b_o = gate_bias(input_gate_bias), gate_bias(output_gate_bias)
-        b_z = draw(num_cells)
-        return Lstm97Params(
-            w_i=w_i,
-            w_o=w_o if output_gate else None,
-            w_z=w_z,
-            r_i=r_i,
-            r_o=r_o if output_gate else None,
-            r_z=r_z,
-            b_i=b_i,
-            b_o=b_o if output_gate else None,
-            b_z=b_z if bias == "hidden" else None,
-        )
+        has = {"i": True, "o": output_gate, "z": True}
+        units = {"i": num_blocks, "o": num_blocks, "z": num_cells}
+        shapes = {f"w_{k}": (n, input_size) for k, n in units.items() if has[k]}
+        if recurrent:
+            shapes |= {f"r_{k}": (n, num_sources) for k, n in units.items() if has[k]}
+        biased = {"hidden": "ioz", "gates": "io", "none": ""}[bias]
+        shapes |= {f"b_{k}": (units[k],) for k in biased if has[k]}
+        drawn = dict(zip(shapes, uniform(key, init_range, list(shapes.values())), strict=True))
+        for name, values in (("b_i", input_gate_bias), ("b_o", output_gate_bias)):
+            if values is not None:
+                drawn[name] = jnp.asarray(values, drawn[name].dtype)
+        return Lstm97Params(**{name: drawn.get(name) for name in Lstm97Params._fields})
 
     def initial_state() -> Lstm97State:
         gate = jnp.zeros(num_blocks)

@@ -75,9 +75,7 @@ def adding(T: int = 100) -> Task:
         return jnp.all(jnp.abs(outputs - example.targets) < CORRECT_BELOW)
 
     mean_length = T + (T // 10) / 2
-    return Task(
-        "adding", 2, 1, bound, mean_length, "end", sample, error, squared_error, correct
-    )
+    return Task("adding", 2, 1, bound, mean_length, "end", sample, error, squared_error, correct)
 
 
 def _below(u: Array, n: int | Array) -> Array:

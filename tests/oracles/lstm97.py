@@ -47,7 +47,7 @@ SQUASHERS = {
 
 
 class Net(NamedTuple):
-    """Weight vectors of all units; the last entry of a vector belongs to the bias source, if any."""
+    """Weight vectors of all units; where there is a bias, it is the last entry of a vector."""
 
     W_in: np.ndarray  # [B, M] input gates
     W_out: np.ndarray | None  # [B, M] output gates, None: cells are not gated on the way out

@@ -1,0 +1,30 @@
+"""Fresh weights."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+
+from lstm_jax.types import Array
+
+
+def uniform(
+    key: Array, init_range: float | Array, shapes: Sequence[tuple[int, ...]]
+) -> list[Array]:
+    """Arrays of the given shapes, uniform in ``[-init_range, init_range]``, from one draw.
+
+    One draw cut into pieces: a draw for each array makes a program that XLA compiles for
+    seconds.
+
+    Example:
+      >>> w, b = uniform(jax.random.key(0), 0.1, [(3, 2), (3,)])
+      >>> w.shape, b.shape, bool(abs(w).max() <= 0.1)
+      ((3, 2), (3,), True)
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    draw = init_range * jax.random.uniform(key, (sum(sizes),), minval=-1.0, maxval=1.0)
+    arrays, start = [], 0
+    for shape, size in zip(shapes, sizes, strict=True):
+        arrays.append(draw[start : start + size].reshape(shape))
+        start += size
+    return arrays
