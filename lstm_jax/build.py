@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import ml_collections
 import optax
 
 from lstm_jax.cells import CELLS, Cell
+from lstm_jax.config import Config
 from lstm_jax.gradients import GRADIENT_RULES
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
@@ -24,7 +24,7 @@ class Built(NamedTuple):
     kernel: str  # the kernel that runs: "lanes" or "vmap"
 
 
-def build_trial(config: ml_collections.ConfigDict, task_name: str) -> Built:
+def build_trial(config: Config, task_name: str) -> Built:
     """The trial a configuration describes, with the kernel chosen.
 
     Args:
@@ -63,7 +63,7 @@ def build_trial(config: ml_collections.ConfigDict, task_name: str) -> Built:
     return Built(trial, kernel)
 
 
-def build_network(config: ml_collections.ConfigDict, task: Task) -> Network:
+def build_network(config: Config, task: Task) -> Network:
     """Cell and output units of a configuration, sized for `task`."""
     cell = _build_cell(config, task)
     units = readout(
@@ -77,7 +77,7 @@ def build_network(config: ml_collections.ConfigDict, task: Task) -> Network:
     return network(cell, units)
 
 
-def _build_cell(config: ml_collections.ConfigDict, task: Task) -> Cell:
+def _build_cell(config: Config, task: Task) -> Cell:
     make = CELLS[config.cell]
     if config.cell != "lstm97":
         return make(task.input_size, config.hidden_size)

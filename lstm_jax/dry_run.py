@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
 from lstm_jax.build import Built
+from lstm_jax.config import Config
 from lstm_jax.network import num_weights
 from lstm_jax.runner import choose_chunk, choose_lanes
 from lstm_jax.tables import PaperRow, format_duration
@@ -14,9 +14,7 @@ NS_PER_TRIAL_STEP = {"lanes": 50.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
 
 
-def describe_row(
-    row: str, config: ml_collections.ConfigDict, built: Built, paper: PaperRow | None
-) -> str:
+def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None) -> str:
     """Sizes, weight count against the paper's, lanes, memory and an estimate of the time.
 
     Example:
@@ -68,5 +66,5 @@ def describe_row(
     return "\n".join(lines)
 
 
-def _rates(config: ml_collections.ConfigDict) -> Hyper:
+def _rates(config: Config) -> Hyper:
     return Hyper(jnp.float32(config.learning_rate), jnp.float32(config.init_range))

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import ml_collections
 
 from lstm_jax import runtime
 from lstm_jax.build import Built, build_trial
-from lstm_jax.config import CommandLine, Fields, exit_with, parse_command_line, row_configs
+from lstm_jax.config import CommandLine, Config, Fields, exit_with, parse_command_line, row_configs
 from lstm_jax.curves import Curves
 from lstm_jax.dry_run import NS_PER_TRIAL_STEP, describe_row
 from lstm_jax.inspect.plots import plot_learning_curves
@@ -68,7 +67,7 @@ class Experiment(NamedTuple):
     config_path: str
     fields: Fields
     args: Mapping[str, str]
-    check: Callable[[ml_collections.ConfigDict], None]
+    check: Callable[[Config], None]
     paper: Mapping[str, PaperRow]
     readings: Sequence[Reading] = ()
 
@@ -77,7 +76,7 @@ class _Row(NamedTuple):
     """A row as it is run: everything but the folder."""
 
     name: str
-    config: ml_collections.ConfigDict
+    config: Config
     built: Built
     paper: PaperRow | None
     reading: str

@@ -90,9 +90,7 @@ def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.array(devices if devices is not None else jax.devices()), ("lanes",))
 
 
-def compile_advance(
-    trial: Trial, mesh: Mesh, chunk: int
-) -> Callable[[TrialState, Array], tuple[TrialState, Array]]:
+def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
     """``(states, clock) -> (states, errors[chunk, L, batch_size])``: `chunk` updates of all lanes.
 
     One program for all lanes of a device, lanes sharded over the mesh; the states given are
@@ -240,7 +238,7 @@ class _Lanes:
         self.numbers = np.full(num_lanes, EMPTY, np.int32)
         self.clock = 0
         self._init = jax.jit(trial.init)
-        rates = Hyper(np.float32(0), np.float32(0))
+        rates = Hyper(jnp.float32(0), jnp.float32(0))
         self._template = jax.eval_shape(trial.init, key, np.int32(0), rates)
         idle = jax.tree.map(
             lambda leaf: np.zeros((num_lanes, *leaf.shape), leaf.dtype), self._template
@@ -273,7 +271,8 @@ class _Lanes:
         for lane in empty[: len(queue)]:
             n = queue.popleft()
             self.numbers[lane] = n
-            fresh = self._init(self.key, np.int32(n), Hyper(*np.array(self.hyper(n), np.float32)))
+            rates = Hyper(*jnp.array(self.hyper(n), jnp.float32))
+            fresh = self._init(self.key, np.int32(n), rates)
             for row, leaf in zip(jax.tree.leaves(rows), jax.tree.leaves(fresh), strict=True):
                 row[lane] = leaf
         self._put(rows)

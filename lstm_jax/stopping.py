@@ -59,7 +59,7 @@ def consecutive_correct(num: int) -> StopRule:
 class _Window(NamedTuple):
     ring: Array  # [window] int32, fixed-point errors
     total: Array  # [] int32, their exact sum
-    count: Array  # [] int32
+    num_seen: Array  # [] int32
 
 
 def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute") -> StopRule:
@@ -104,12 +104,12 @@ def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute"
         error = outcome.error if measure == "absolute" else outcome.squared_error
         error = jnp.where(error <= 2.0, error, 2.0)  # a NaN compares false, and so counts as 2
         units = jnp.round(error * _UNITS).astype(jnp.int32)
-        slot = (state.count if clock is None else clock) % window
+        slot = (state.num_seen if clock is None else clock) % window
         oldest = jax.lax.dynamic_index_in_dim(state.ring, slot, keepdims=False)
         ring = jax.lax.dynamic_update_index_in_dim(state.ring, units, slot, 0)
         total = state.total + units - oldest
-        count = state.count + 1
-        return _Window(ring, total, count), (count >= window) & (total < most)
+        num_seen = state.num_seen + 1
+        return _Window(ring, total, num_seen), (num_seen >= window) & (total < most)
 
     return StopRule(init, update)
 

@@ -11,7 +11,7 @@ from lstm_jax.gradients import GradientRule
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.stopping import Outcome, StopRule
 from lstm_jax.tasks.task import Example, Task
-from lstm_jax.types import Array
+from lstm_jax.types import Array, Params
 from lstm_jax.unroll import unroll
 
 RUNNING, SOLVED, EXHAUSTED, DIVERGED = 0, 1, 2, 3
@@ -36,7 +36,7 @@ class TrialState(NamedTuple):
     step: Array  # [] int32, updates so far
     sequences: Array  # [] int32, training sequences so far
     status: Array  # [] int32, RUNNING, SOLVED, EXHAUSTED or DIVERGED
-    params: NetworkParams
+    params: Params  # NetworkParams; optax's stubs know no NamedTuples
     opt_state: Any
     stop: Any
 
@@ -136,7 +136,7 @@ def make_trial(
 
     def init(key: Array, trial: Array, hyper: Hyper) -> TrialState:
         trial_key = jax.random.fold_in(key, trial)
-        params = network.init(jax.random.fold_in(trial_key, _INIT), hyper.init_range)
+        params: Params = network.init(jax.random.fold_in(trial_key, _INIT), hyper.init_range)
         opt_state = injected(learning_rate=hyper.learning_rate).init(params)
         zero = jnp.int32(0)
         return TrialState(
@@ -157,7 +157,7 @@ def make_trial(
         numbers = state.sequences + jnp.arange(batch_size, dtype=jnp.int32)
         return jax.vmap(lambda s: task.sample(jax.random.fold_in(key, s)))(numbers)
 
-    def answer(params: NetworkParams, example: Example) -> tuple[Array, NetworkParams]:
+    def answer(params: Params, example: Example) -> tuple[Array, Params]:
         if batch_size == 1:
             return rule(params, example)
         outputs, grads = jax.vmap(rule, in_axes=(None, 0))(params, example)
@@ -171,7 +171,7 @@ def make_trial(
         )
 
     def learn(
-        state: TrialState, example: Example, outputs: Array, grads: NetworkParams, clock: Array
+        state: TrialState, example: Example, outputs: Array, grads: Params, clock: Array
     ) -> tuple[TrialState, Array]:
         updates, opt_state = descend.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

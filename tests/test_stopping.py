@@ -166,6 +166,12 @@ def test_large_errors_leave_the_window_exactly():
     assert found == 2500 + 2000 - 24
 
 
+def test_below_means_strictly_below():
+    rule = mean_error_below(0.25, window=4)
+    done = run(rule, stream([0.25, 0.25, 0.25, 0.25, 0.25 - GRID, 0.25 + GRID], np.ones(6)))
+    assert np.asarray(done).tolist() == [False] * 4 + [True, False]
+
+
 def test_all_rules_must_hold_at_the_same_update():
     """The mean is low early and the run of right answers comes late, when the mean is high."""
     rule = all_of(consecutive_correct(3), mean_error_below(0.01, window=2))

@@ -1,7 +1,7 @@
 """The memory-cell blocks of Hochreiter & Schmidhuber 1997: no forget gate, gates see gates."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -149,11 +149,13 @@ def lstm97(
             shapes |= {f"r_{k}": (n, num_sources) for k, n in units.items() if has[k]}
         biased = {"hidden": "ioz", "gates": "io", "none": ""}[bias]
         shapes |= {f"b_{k}": (units[k],) for k in biased if has[k]}
-        drawn = dict(zip(shapes, uniform(key, init_range, list(shapes.values())), strict=True))
+        arrays = uniform(key, init_range, list(shapes.values()))
+        drawn: dict[str, Any] = dict(zip(shapes, arrays, strict=True))
         for name, values in (("b_i", input_gate_bias), ("b_o", output_gate_bias)):
             if values is not None:
                 drawn[name] = jnp.asarray(values, drawn[name].dtype)
-        return Lstm97Params(**{name: drawn.get(name) for name in Lstm97Params._fields})
+        absent: dict[str, Any] = dict.fromkeys(Lstm97Params._fields)
+        return Lstm97Params(**absent | drawn)
 
     def initial_state() -> Lstm97State:
         gate = jnp.zeros(num_blocks)
@@ -163,7 +165,7 @@ def lstm97(
     def gates(params: Lstm97Params, state: Lstm97State, x: Array) -> dict[str, Array]:
         require_input("lstm97", x, input_size)
         # One product for all units: eight small ones cost two to three times as much.
-        w, r, b = (stack_units(params, field) for field in "wrb")
+        w, r, b = stack_all(params)
         net = w @ x
         if r is not None:
             net = net + r @ _sources(state)
@@ -196,10 +198,17 @@ def _sources(state: Lstm97State) -> Array:  # [R]
     return jnp.concatenate([part for part in (state.i, state.o, state.h) if part is not None])
 
 
-def stack_units(params: Lstm97Params, field: str) -> Array | None:
-    """One array over all hidden units (input gates, output gates, cells) of `w`, `r` or `b`."""
-    parts = [getattr(params, f"{field}_{unit}") for unit in "ioz"]
-    if field == "b" and parts[0] is not None and parts[2] is None:
-        parts[2] = jnp.zeros_like(params.w_z[:, 0])  # biases on the gates only
-    parts = [part for part in parts if part is not None]
-    return jnp.concatenate(parts) if parts else None
+def stack_all(params: Lstm97Params) -> tuple[Array, Array | None, Array | None]:
+    """w ``[U, D]``, r ``[U, R]`` and b ``[U]`` over all hidden units: input gates, output gates,
+    cells. Trailing axes of the weights are kept."""
+    w = [params.w_i, params.w_o, params.w_z]
+    r = [params.r_i, params.r_o, params.r_z]
+    b = [params.b_i, params.b_o, params.b_z]
+    if params.b_i is not None and params.b_z is None:
+        b[2] = jnp.zeros_like(params.w_z[:, 0])  # biases on the gates only
+
+    def join(parts: list[Array | None]) -> Array | None:
+        there = [part for part in parts if part is not None]
+        return jnp.concatenate(there) if there else None
+
+    return jnp.concatenate([part for part in w if part is not None]), join(r), join(b)

@@ -2,6 +2,7 @@
 
 from lstm_jax.config.command_line import CommandLine, exit_with, parse_command_line, row_configs
 from lstm_jax.config.fields import (
+    Config,
     ConfigError,
     Field,
     Fields,
@@ -16,6 +17,7 @@ from lstm_jax.config.fields import (
 
 __all__ = [
     "CommandLine",
+    "Config",
     "ConfigError",
     "Field",
     "Fields",

@@ -46,6 +46,9 @@ class Field(NamedTuple):
 
 
 Fields = Mapping[str, Field]
+Config = Any
+"""A locked ConfigDict, checked against its fields. Its stubs give every attribute the union of all
+types a config can hold; Any says as much without a cast at each use."""
 
 
 def make_config(fields: Fields, /, **values: Any) -> ml_collections.ConfigDict:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.gradients.rule import GradientRule, require_timing
+from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
@@ -86,4 +86,4 @@ def _surrogate(
         return signal(hs[last], example.inputs[last], example.targets)
     losses, outputs = jax.vmap(signal)(hs, example.inputs, example.targets)
     # where, not a product: a padded step's loss may be NaN.
-    return jnp.sum(jnp.where(example.mask, losses, 0.0)), outputs
+    return jnp.sum(jnp.where(require_mask(example), losses, 0.0)), outputs

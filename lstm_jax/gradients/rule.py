@@ -31,3 +31,16 @@ def require_timing(timing: str) -> None:
     """
     if timing not in TIMINGS:
         raise ValueError(f"timing: {timing!r} is not one of {', '.join(TIMINGS)}")
+
+
+def require_mask(example: Example) -> Array:
+    """The example's mask; ``ValueError`` where it has none.
+
+    Example:
+      >>> require_mask(Example(None, None, None))
+      Traceback (most recent call last):
+      ValueError: timing 'every_step' needs an example with a mask
+    """
+    if example.mask is None:
+        raise ValueError("timing 'every_step' needs an example with a mask")
+    return example.mask

@@ -17,9 +17,9 @@ from lstm_jax.cells.lstm97 import (
     Lstm97State,
     squash_g,
     squash_h,
-    stack_units,
+    stack_all,
 )
-from lstm_jax.gradients.rule import GradientRule, require_timing
+from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
@@ -113,7 +113,7 @@ def traces(network: Network, timing: str) -> GradientRule:
         params: NetworkParams, example: Example, state: State | None = None
     ) -> tuple[Array, NetworkParams]:
         lanes = example.length.shape
-        weights = _Weights(*(stack_units(params.cell, field) for field in "wrb"))
+        weights = _Weights(*stack_all(params.cell))
         now = _start(spec, params, lanes, state)
         carry = (now, _no_sources(params, now), _no_traces(params.cell, now))
 
@@ -138,12 +138,12 @@ def traces(network: Network, timing: str) -> GradientRule:
             example.inputs,
             jnp.arange(example.inputs.shape[0], dtype=jnp.int32),
             example.targets if every_step else None,
-            _mask(example) if every_step else None,
+            require_mask(example) if every_step else None,
         )
         total = jax.tree.map(jnp.zeros_like, params) if every_step else None
         (carry, grads), outputs = jax.lax.scan(step, (carry, total), xs)
         if every_step:
-            return outputs, grads
+            return outputs, grads  # pyright: ignore[reportReturnType]  # both are there then
         now, before, traced = carry
         outputs, e = _output(network, params.readout, now, before, example.targets)
         return outputs, _gradient(spec, network, params, now, before, traced, e)
@@ -182,10 +182,14 @@ def _step(
     d_z = dz * moving_i
     d_i = z * moving_i * (1 - i)
     traced = Traces(
-        *(old + _outer(d_z, y) for old, y in zip(traced[:3], sources, strict=True)),
-        traced.z_b + d_z,
-        *(old + _outer(d_i, y) for old, y in zip(traced[4:7], sources, strict=True)),
-        traced.i_b + d_i,
+        z_x=traced.z_x + _outer(d_z, sources.x),
+        z_gates=traced.z_gates + _outer(d_z, sources.gates),
+        z_h=traced.z_h + _outer(d_z, sources.h),
+        z_b=traced.z_b + d_z,
+        i_x=traced.i_x + _outer(d_i, sources.x),
+        i_gates=traced.i_gates + _outer(d_i, sources.gates),
+        i_h=traced.i_h + _outer(d_i, sources.h),
+        i_b=traced.i_b + d_i,
     )
     gates, h = jnp.where(valid, gates, now.gates), jnp.where(valid, h, now.h)
     return _Now(c, gates, h), traced
@@ -220,8 +224,8 @@ def _gradient(
     if spec.output_gate:
         e_c = _per_cell(spec, o, num_cells) * e_c
     recurrent = params.cell.r_z is not None
-    z = _against(-e_c, traced[:4], recurrent)
-    i = [None if d is None else _per_block(spec, d) for d in _against(-e_c, traced[4:], recurrent)]
+    z_w, z_r, z_b = _against(-e_c, traced[:4])
+    i_w, i_r, i_b = (_per_block(spec, d) for d in _against(-e_c, traced[4:]))
     w_o = r_o = b_o = None
     if spec.output_gate:
         b_o = -(o * (1 - o)) * _per_block(spec, squashed * back)
@@ -229,25 +233,24 @@ def _gradient(
         r_o = _outer(b_o, jnp.concatenate([sources.gates, sources.h])) if recurrent else None
     has = params.cell
     cell = Lstm97Params(
-        w_i=i[0],
+        w_i=i_w,
         w_o=w_o,
-        w_z=z[0],
-        r_i=i[1],
+        w_z=z_w,
+        r_i=i_r if recurrent else None,
         r_o=r_o,
-        r_z=z[1],
-        b_i=None if has.b_i is None else i[2],
+        r_z=z_r if recurrent else None,
+        b_i=None if has.b_i is None else i_b,
         b_o=None if has.b_o is None else b_o,
-        b_z=None if has.b_z is None else z[2],
+        b_z=None if has.b_z is None else z_b,
     )
     v = -_outer(e, network.seen(now.h, sources.x))
     return NetworkParams(cell, ReadoutParams(v, None if params.readout.b is None else -e))
 
 
-def _against(e: Array, traced: tuple[Array, ...], recurrent: bool) -> list[Array | None]:
+def _against(e: Array, traced: tuple[Array, ...]) -> tuple[Array, Array, Array]:
     """``e_v D_vm`` for the weights from inputs, from recurrent sources, and for the biases."""
     x, gates, h, b = traced
-    r = e[:, None] * jnp.concatenate([gates, h], axis=1) if recurrent else None
-    return [e[:, None] * x, r, e * b]
+    return e[:, None] * x, e[:, None] * jnp.concatenate([gates, h], axis=1), e * b
 
 
 def _start(
@@ -270,12 +273,6 @@ def _no_traces(params: Lstm97Params, now: _Now) -> Traces:
     x = jnp.zeros_like(params.w_z)
     zero = [x, _outer(now.c, now.gates) * 0.0, _outer(now.c, now.h) * 0.0, jnp.zeros_like(now.c)]
     return Traces(*zero, *zero)
-
-
-def _mask(example: Example) -> Array:
-    if example.mask is None:
-        raise ValueError("traces: timing 'every_step' needs an example with a mask")
-    return example.mask
 
 
 def _products(w: Array, y: Array) -> Array:
