@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lstm_jax.types import Array
 
 MEASURES = ("absolute", "squared")
-_UNITS = 2**19  # fixed-point units per 1.0 of error
+_UNITS = 2**20  # fixed-point units per 1.0 of error
 
 
 class Outcome(NamedTuple):
@@ -57,25 +57,28 @@ def consecutive_correct(num: int) -> StopRule:
 
 
 class _Window(NamedTuple):
-    ring: Array  # [window] int32, fixed-point errors
-    total: Array  # [] int32, their exact sum
+    ring: Array  # [window] int32, errors in units
+    high: Array  # [] int32, the exact sum of units // 1024 ...
+    low: Array  # [] int32, ... and of units % 1024
     num_seen: Array  # [] int32
 
 
 def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute") -> StopRule:
     """Done once the mean error of the `window` most recent sequences is below `limit`.
 
-    The running sum is kept in whole units of 2^-19, so that it is exact whatever the number of
+    The running sum is kept in whole units of 2^-20, so that it is exact whatever the number of
     sequences (a float sum of differences drifts) and the same for any order of lanes. An error
-    above 2 counts as 2 and a NaN as 2.
+    of ``limit * window`` or more, and a NaN, holds the mean at or above the limit by itself
+    until it has left the window.
 
     Args:
       limit: the bound, in units of the error.
-      window: how many sequences, 1 to 2047; fewer than that never stop a trial.
+      window: how many sequences, at least 1; fewer than that never stop a trial.
       measure: "absolute" or "squared" error.
 
     Raises:
-      ValueError: for a limit that is not positive, a window out of range, an unknown measure.
+      ValueError: for a limit that is not positive, a window below 1, a limit and window so
+        large that ``limit * window ** 2`` passes 2^21, or an unknown measure.
 
     Example:
       >>> rule = mean_error_below(0.1, window=2)
@@ -88,28 +91,36 @@ def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute"
     """
     if not limit > 0:
         raise ValueError(f"limit: {limit!r} is not valid; it must be positive")
-    if not 1 <= window <= 2047:  # 2047 * 2.0 * 2^19 still fits an int32
-        raise ValueError(f"window: {window!r} is not valid; it must be within 1 .. 2047")
+    if window < 1:
+        raise ValueError(f"window: {window!r} is not valid; it must be a whole number >= 1")
+    if limit * window**2 >= 2**21:  # the sum of high parts would leave an int32
+        raise ValueError(
+            f"limit: {limit!r} with a window of {window}: limit * window ** 2 must be below 2^21"
+        )
     if measure not in MEASURES:
         raise ValueError(f"measure: {measure!r} is not one of {', '.join(MEASURES)}")
-
-    most = min(math.ceil(limit * window * _UNITS), 2**31 - 1)
+    most = math.ceil(limit * window * _UNITS)
 
     def init() -> _Window:
-        return _Window(jnp.zeros(window, jnp.int32), jnp.int32(0), jnp.int32(0))
+        return _Window(jnp.zeros(window, jnp.int32), jnp.int32(0), jnp.int32(0), jnp.int32(0))
 
     def update(
         state: _Window, outcome: Outcome, clock: Array | None = None
     ) -> tuple[_Window, Array]:
         error = outcome.error if measure == "absolute" else outcome.squared_error
-        error = jnp.where(error <= 2.0, error, 2.0)  # a NaN compares false, and so counts as 2
-        units = jnp.round(error * _UNITS).astype(jnp.int32)
+        # A NaN compares false, and so counts as too large.
+        counted = jnp.where(error < limit * window, error, 0.0)
+        units = jnp.round(counted * _UNITS).astype(jnp.int32)
+        units = jnp.where(error < limit * window, units, most)
         slot = (state.num_seen if clock is None else clock) % window
         oldest = jax.lax.dynamic_index_in_dim(state.ring, slot, keepdims=False)
         ring = jax.lax.dynamic_update_index_in_dim(state.ring, units, slot, 0)
-        total = state.total + units - oldest
+        high = state.high + units // 1024 - oldest // 1024
+        low = state.low + units % 1024 - oldest % 1024
         num_seen = state.num_seen + 1
-        return _Window(ring, total, num_seen), (num_seen >= window) & (total < most)
+        carried = high + low // 1024
+        below = (carried < most // 1024) | ((carried == most // 1024) & (low % 1024 < most % 1024))
+        return _Window(ring, high, low, num_seen), (num_seen >= window) & below
 
     return StopRule(init, update)
 

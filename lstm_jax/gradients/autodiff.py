@@ -74,7 +74,10 @@ def _surrogate(
 
     That serves every form of the error signal alike, those that are no derivative included.
     """
-    _, hs = unroll(network.cell, params.cell, example.inputs, state, length=example.length)
+    # Padding goes first: whatever it holds, zero times it in the backward pass would be NaN.
+    steps = jnp.arange(example.inputs.shape[0], dtype=jnp.int32)
+    xs = jnp.where((steps < example.length)[:, None], example.inputs, 0.0)
+    _, hs = unroll(network.cell, params.cell, xs, state, length=example.length)
 
     def signal(h: Array, x: Array, target: Array) -> tuple[Array, Array]:
         net = network.readout.net(params.readout, network.seen(h, x))
@@ -83,7 +86,8 @@ def _surrogate(
 
     if timing == "end":
         last = example.length - 1
-        return signal(hs[last], example.inputs[last], example.targets)
-    losses, outputs = jax.vmap(signal)(hs, example.inputs, example.targets)
-    # where, not a product: a padded step's loss may be NaN.
-    return jnp.sum(jnp.where(require_mask(example), losses, 0.0)), outputs
+        return signal(hs[last], xs[last], example.targets)
+    mask = require_mask(example) & (steps < example.length)
+    targets = jnp.where(mask[:, None], example.targets, 0.0)
+    losses, outputs = jax.vmap(signal)(hs, xs, targets)
+    return jnp.sum(jnp.where(mask, losses, 0.0)), outputs
