@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-import jax
-
+from lstm_jax import draws
 from lstm_jax.types import Array
 
 
@@ -17,12 +16,13 @@ def uniform(
     seconds.
 
     Example:
+      >>> import jax
       >>> w, b = uniform(jax.random.key(0), 0.1, [(3, 2), (3,)])
       >>> w.shape, b.shape, bool(abs(w).max() <= 0.1)
       ((3, 2), (3,), True)
     """
     sizes = [math.prod(shape) for shape in shapes]
-    draw = init_range * jax.random.uniform(key, (sum(sizes),), minval=-1.0, maxval=1.0)
+    draw = init_range * (2 * draws.uniform(key, sum(sizes)) - 1)
     arrays, start = [], 0
     for shape, size in zip(shapes, sizes, strict=True):
         arrays.append(draw[start : start + size].reshape(shape))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax import draws
 from lstm_jax.gradients import GradientRule
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.stopping import Outcome, StopRule
@@ -131,17 +132,14 @@ def make_trial(
     # The rate in the state is what counts; this one only shapes the state.
     descend = injected(learning_rate=1.0)
 
-    def stream_key(state: TrialState, stream: int) -> Array:
-        return jax.random.fold_in(_wrap(state.key), stream)
-
     def init(key: Array, trial: Array, hyper: Hyper) -> TrialState:
-        trial_key = jax.random.fold_in(key, trial)
-        params: Params = network.init(jax.random.fold_in(trial_key, _INIT), hyper.init_range)
+        trial_key = draws.fold_in(key, trial)
+        params: Params = network.init(_wrap(draws.fold_in(trial_key, _INIT)), hyper.init_range)
         opt_state = injected(learning_rate=hyper.learning_rate).init(params)
         zero = jnp.int32(0)
         return TrialState(
             trial=jnp.asarray(trial, jnp.int32),
-            key=jax.random.key_data(trial_key),
+            key=trial_key,
             step=zero,
             sequences=zero,
             status=jnp.int32(RUNNING),
@@ -151,11 +149,11 @@ def make_trial(
         )
 
     def draw(state: TrialState) -> Example:
-        key = stream_key(state, _TRAIN)
+        key = draws.fold_in(state.key, _TRAIN)
         if batch_size == 1:
-            return task.sample(jax.random.fold_in(key, state.sequences))
+            return task.sample(_wrap(draws.fold_in(key, state.sequences)))
         numbers = state.sequences + jnp.arange(batch_size, dtype=jnp.int32)
-        return jax.vmap(lambda s: task.sample(jax.random.fold_in(key, s)))(numbers)
+        return jax.vmap(lambda s: task.sample(_wrap(draws.fold_in(key, s))))(numbers)
 
     def answer(params: Params, example: Example) -> tuple[Array, Params]:
         if batch_size == 1:
@@ -223,7 +221,7 @@ def make_trial(
 
     def evaluate(params: NetworkParams, key: Array, num_test: int) -> TestResult:
         def test(number: Array) -> Outcome:
-            example = task.sample(jax.random.fold_in(key, number))
+            example = task.sample(_wrap(draws.fold_in(key, number)))
             return judge(_outputs(network, params, task, example), example)
 
         numbers = jnp.arange(num_test, dtype=jnp.int32)
@@ -235,7 +233,7 @@ def make_trial(
         )
 
     def test_key(state: TrialState) -> Array:
-        return stream_key(state, _TEST)
+        return _wrap(draws.fold_in(state.key, _TEST))
 
     return Trial(
         init, update, update_lanes, evaluate, test_key, max_sequences, batch_size, network, task

@@ -30,13 +30,13 @@ def visible_marks(T=100, num=NUM):
     return [oracle.marked_pairs(p[:n]) for p, n in zip(inputs.tolist(), length, strict=True)]
 
 
-@pytest.mark.parametrize("T", [11, 20, 100, 101])
-def test_shapes_and_constants(T):
+@pytest.mark.parametrize(("T", "num"), [(11, 2000), (25, 2000), (100, NUM)])
+def test_shapes_and_constants(T, num):
     task = adding(T=T)
-    inputs, targets, length = sequences(T, 500)
+    inputs, targets, length = sequences(T, num)
     assert (task.input_size, task.target_size, task.timing) == (2, 1, "end")
     assert task.length == T + T // 10
-    assert inputs.shape == (500, T + T // 10, 2) and targets.shape == (500, 1)
+    assert inputs.shape == (num, T + T // 10, 2) and targets.shape == (num, 1)
     assert inputs.dtype == targets.dtype == np.float32 and length.dtype == np.int32
     assert length.min() == T and length.max() == T + T // 10
 
@@ -77,7 +77,7 @@ def test_a_mark_on_the_first_pair_counts_as_zero():
         np.testing.assert_allclose(targets[n, 0], 0.5 + inputs[n, other, 0] / 4, atol=1e-7)
 
 
-@pytest.mark.parametrize(("T", "num"), [(100, NUM), (20, 4000)])
+@pytest.mark.parametrize(("T", "num"), [(100, NUM), (25, 2000)])
 def test_where_the_marks_fall(T, num):
     """Chi-square over the visible sets of marks: first among ten, second among T/2-1, not it."""
     bound = T // 2 - 1

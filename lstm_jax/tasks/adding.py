@@ -1,8 +1,8 @@
 """The adding problem: Experiment 4 of Hochreiter & Schmidhuber 1997."""
 
-import jax
 import jax.numpy as jnp
 
+from lstm_jax import draws
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Array
 
@@ -42,17 +42,16 @@ def adding(T: int = 100) -> Task:
     num_second = T // 2 - 1
 
     def sample(key: Array) -> Example:
-        key_layout, key_values = jax.random.split(key)
         # floor(u * n) of a 23-bit uniform: each of n < 10^4 outcomes is off by less than 0.2%
         # of its share, and one draw serves all three where randint would take six.
-        u = jax.random.uniform(key_layout, (3,))
+        u = draws.uniform(key, 3 + bound)
         length = T + _below(u[0], T // 10 + 1)
         first = _below(u[1], FIRST_MARK_WITHIN)
         # The second mark takes one of the first T // 2 - 1 pairs that is still unmarked.
         second = _below(u[2], num_second - (first < num_second).astype(jnp.int32))
         second = second + (second >= first).astype(jnp.int32)
 
-        values = jax.random.uniform(key_values, (bound,), minval=-1.0, maxval=1.0)
+        values = 2 * u[3:] - 1
         t = jnp.arange(bound, dtype=jnp.int32)
         marker = jnp.where((t == first) | (t == second), 1.0, 0.0)
         marker = jnp.where((t == 0) | (t == length - 1), -1.0, marker)

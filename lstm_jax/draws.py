@@ -1,0 +1,69 @@
+"""Random numbers, bit for bit those of `jax.random`, in a form that fills vector registers.
+
+JAX compiles threefry on the CPU as a loop over its rounds, which spares compile time and leaves
+it scalar: for a tiny network the numbers then cost as much as the training. Here the rounds
+stand one after the other. The algorithm is Threefry-2x32-20 (Salmon et al. 2011).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.types import Array
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def uniform(key: Array, num: int) -> Array:
+    """`num` numbers uniform in [0, 1): those of ``jax.random.uniform(key, (num,))``.
+
+    Args:
+      key: a threefry key, or its data ``[2]`` uint32.
+      num: how many, at least 1.
+
+    Example:
+      >>> key = jax.random.key(7, impl="threefry2x32")
+      >>> bool((uniform(key, 5) == jax.random.uniform(key, (5,))).all())
+      True
+    """
+    key = _data(key)
+    counts = jnp.arange(num, dtype=jnp.uint32)
+    high, low = _threefry(key[0][None], key[1][None], jnp.zeros_like(counts), counts)
+    # 23 random bits after the point of a float32 in [1, 2).
+    one_to_two = ((high ^ low) >> 9) | jnp.uint32(0x3F800000)
+    return jax.lax.bitcast_convert_type(one_to_two, jnp.float32) - 1
+
+
+def fold_in(key: Array, number: Array | int) -> Array:
+    """The data ``[2]`` of ``jax.random.fold_in(key, number)``.
+
+    Args:
+      key: a threefry key, or its data ``[2]`` uint32.
+      number: a whole number, 0 to 2^32 - 1.
+
+    Example:
+      >>> key = jax.random.key(7, impl="threefry2x32")
+      >>> same = jax.random.key_data(jax.random.fold_in(key, 3))
+      >>> bool((fold_in(key, 3) == same).all())
+      True
+    """
+    key = _data(key)
+    number = jnp.asarray(number).astype(jnp.uint32)
+    return jnp.stack(_threefry(key[0], key[1], jnp.zeros_like(number), number))
+
+
+def _data(key: Array) -> Array:
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+
+
+def _threefry(k0: Array, k1: Array, x0: Array, x1: Array) -> tuple[Array, Array]:
+    keys = (k0, k1, k0 ^ k1 ^ jnp.uint32(_PARITY))
+    x0, x1 = x0 + keys[0], x1 + keys[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << distance) | (x1 >> (32 - distance))
+            x1 = x0 ^ x1
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + keys[(group + 2) % 3] + jnp.uint32(group + 1)
+    return x0, x1
