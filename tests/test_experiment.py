@@ -5,10 +5,12 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments import deviations
 from experiments.adding import EXPERIMENT
 from lstm_jax.experiment import INTERRUPTED, main
 from lstm_jax.record import RunFolder
@@ -205,3 +207,8 @@ def test_the_modern_recipe_runs(tmp_path):
     argv += ["--config.max_sequences=200", "--config.num_test=32", f"--workdir={tmp_path}"]
     assert main(EXPERIMENT, argv) == 0
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_page_of_deviations_is_current():
+    page = (Path(__file__).parents[1] / "docs" / "deviations.md").read_text()
+    assert page == deviations.page(), "run: python -m experiments.deviations > docs/deviations.md"
