@@ -72,6 +72,7 @@ FIELDS = {
     ),
     "block_size": Field(2, "lstm97: cells that share the gates of a block", low=1, high=10_000),
     "hidden_size": Field(8, "lstm and elman: hidden units", low=1, high=10_000),
+    "forget_bias": Field(1.0, "lstm: initial bias of the forget gates"),
     "bias": Field(
         "hidden",
         "lstm97: which hidden units have a bias: gates and cells, gates, or none",
@@ -181,7 +182,8 @@ _ROWS = {
         "gradient_rule": "bptt",
         "optimizer": "adam",
         "learning_rate": 0.01,
-        "batch_size": 32,
+        "batch_size": 16,
+        "forget_bias": 5.0,
     },
 }
 

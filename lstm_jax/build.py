@@ -79,6 +79,8 @@ def build_network(config: Config, task: Task) -> Network:
 
 def _build_cell(config: Config, task: Task) -> Cell:
     make = CELLS[config.cell]
+    if config.cell == "lstm":
+        return make(task.input_size, config.hidden_size, forget_bias=config.forget_bias)
     if config.cell != "lstm97":
         return make(task.input_size, config.hidden_size)
     return make(

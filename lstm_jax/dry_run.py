@@ -6,12 +6,9 @@ import jax.numpy as jnp
 from lstm_jax.build import Built
 from lstm_jax.config import Config
 from lstm_jax.network import num_weights
-from lstm_jax.runner import choose_chunk, choose_lanes
+from lstm_jax.plan import plan
 from lstm_jax.tables import PaperRow, format_duration
 from lstm_jax.trial import Hyper
-
-NS_PER_TRIAL_STEP = {"lanes": 50.0, "vmap": 250.0}
-"""Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
 
 
 def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None) -> str:
@@ -28,19 +25,15 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
     """
     trial = built.trial
     task = trial.task
-    num_devices = len(jax.devices())
-    num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0)
-    per_device = num_lanes // num_devices
-    nominal = NS_PER_TRIAL_STEP[built.kernel]
-    chunk = config.chunk or choose_chunk(trial, per_device, nominal)
+    layout = plan(built, config, len(jax.devices()))
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(trial.network.init, key)
     weights = num_weights(params)
     against = "" if paper is None else f" (paper: {paper.num_weights})"
 
-    rate = nominal * 1e-9
-    turns = -(-config.num_trials // num_lanes)  # how often the lanes are filled
-    seconds_each = rate * task.mean_length * per_device * turns
+    per_device = layout.num_lanes // layout.num_devices
+    turns = -(-config.num_trials // layout.num_lanes)  # how often the lanes are filled
+    seconds_each = layout.ns_per_trial_step * 1e-9 * task.mean_length * per_device * turns
     at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
     at_most += f"{config.max_sequences:,} sequences"
     if paper is not None:
@@ -58,9 +51,9 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
         f"{config.optimizer} at {config.learning_rate:g}",
         f"  task      {task.name}, {task.input_size} inputs, {task.target_size} targets, "
         f"{config.T} to {task.length} steps",
-        f"  run       {config.num_trials} trials in {num_lanes} lanes on {num_devices} devices, "
-        f"{chunk} updates a call, kernel {built.kernel}",
-        f"  memory    {per_lane * num_lanes / 1e6:.1f} MB of lane state and sequences",
+        f"  run       {config.num_trials} trials in {layout.num_lanes} lanes on "
+        f"{layout.num_devices} devices, {layout.chunk} updates a call, kernel {built.kernel}",
+        f"  memory    {per_lane * layout.num_lanes / 1e6:.1f} MB of lane state and sequences",
         f"  time      {at_most}",
     ]
     return "\n".join(lines)

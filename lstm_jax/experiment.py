@@ -19,10 +19,11 @@ from lstm_jax import runtime
 from lstm_jax.build import Built, build_trial
 from lstm_jax.config import CommandLine, Config, Fields, exit_with, parse_command_line, row_configs
 from lstm_jax.curves import Curves
-from lstm_jax.dry_run import NS_PER_TRIAL_STEP, describe_row
+from lstm_jax.dry_run import describe_row
 from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.network import num_weights
+from lstm_jax.plan import plan
 from lstm_jax.progress import ProgressLine
 from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record import RunFolder, RunFolderError
@@ -31,8 +32,6 @@ from lstm_jax.runner import (
     Progress,
     Snapshot,
     TrialRecord,
-    choose_chunk,
-    choose_lanes,
     lane_mesh,
     run_trials,
 )
@@ -223,18 +222,15 @@ def _train(
 ) -> None:
     config, trial = row.config, row.built.trial
     mesh = lane_mesh()
-    num_devices = mesh.devices.size
-    num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0)
-    nominal = NS_PER_TRIAL_STEP[row.built.kernel]
-    chunk = config.chunk or choose_chunk(trial, num_lanes // num_devices, nominal)
+    layout = plan(row.built, config, int(mesh.devices.size))
     folder.write_provenance(
         device_kind=mesh.devices.flat[0].device_kind,
-        num_devices=int(num_devices),
+        num_devices=layout.num_devices,
         command=["python", *sys.orig_argv[1:]],
         kernel=row.built.kernel,
         reading=row.reading,
-        num_lanes=num_lanes,
-        chunk=chunk,
+        num_lanes=layout.num_lanes,
+        chunk=layout.chunk,
     )
     weights = num_weights(jax.eval_shape(trial.network.init, jax.random.key(0)))
     shared = {"seed": config.seed, "num_weights": weights, "reading": row.reading}
@@ -271,8 +267,8 @@ def _train(
             trial,
             jax.random.key(config.seed, impl="threefry2x32"),
             num_trials=config.num_trials,
-            num_lanes=num_lanes,
-            chunk=chunk,
+            num_lanes=layout.num_lanes,
+            chunk=layout.chunk,
             hyper=lambda n: (config.learning_rate, config.init_range),
             num_test=config.num_test,
             curves=curves,

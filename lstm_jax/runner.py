@@ -51,8 +51,12 @@ class Snapshot(NamedTuple):
     clock: int
 
 
-def choose_lanes(num_trials: int, num_devices: int, num_lanes: int = 0) -> int:
+def choose_lanes(
+    num_trials: int, num_devices: int, num_lanes: int = 0, vector: int = VECTOR
+) -> int:
     """How many lanes to run: as asked, or as many as there are trials, filled to whole vectors.
+
+    `vector` is 1 where the kernel does not put lanes into vectors, and idle lanes would cost.
 
     Example:
       >>> choose_lanes(num_trials=10, num_devices=2)
@@ -62,7 +66,7 @@ def choose_lanes(num_trials: int, num_devices: int, num_lanes: int = 0) -> int:
       >>> choose_lanes(num_trials=10, num_devices=2, num_lanes=24)
       32
     """
-    unit = VECTOR * num_devices
+    unit = vector * num_devices
     wanted = num_lanes or min(num_trials, 64 * num_devices)
     return unit * -(-wanted // unit)
 

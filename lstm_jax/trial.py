@@ -182,6 +182,8 @@ def make_trial(
             outcomes = jax.vmap(judge)(outputs, example)
             stop, done, used = _fold_outcomes(stop_rule, state.stop, outcomes, clock)
             errors = outcomes.error
+        # A batch may reach past the cap; what it shows there no longer counts.
+        done = done & (state.sequences + used <= max_sequences)
         sequences = jnp.minimum(state.sequences + used, max_sequences)
         finite = _all_finite(params) & jnp.all(jnp.isfinite(errors))
         capped = sequences >= max_sequences

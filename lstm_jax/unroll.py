@@ -32,7 +32,7 @@ def unroll(
       The final state and the outputs ``[T, H]``.
 
     Raises:
-      ValueError: where `xs` is not ``[T, D]``.
+      ValueError: where `xs` is not ``[T, D]``, or for a `length` known to be outside 0 .. T.
 
     Example:
       >>> from lstm_jax import CELLS
@@ -47,6 +47,8 @@ def unroll(
             f"unroll: inputs of shape {xs.shape} where (T, {cell.input_size}) is needed "
             "(one sequence, time first, no batch axis)"
         )
+    if isinstance(length, int) and not 0 <= length <= xs.shape[0]:
+        raise ValueError(f"unroll: length {length} is not within 0 .. {xs.shape[0]}")
     start = cell.initial_state() if state is None else state
     if length is None:
         return jax.lax.scan(

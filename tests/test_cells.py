@@ -414,3 +414,10 @@ def test_lstm97_squashers_keep_their_ranges(variant, float64):
             assert (np.abs(now["h"]) <= 1).all()
     assert abs(np.min(z) - low) < 1e-3 and abs(np.max(z) - high) < 1e-3
     assert np.min(z) >= low and np.max(z) <= high
+
+
+@pytest.mark.parametrize("length", [-3, 8])
+def test_a_length_outside_the_sequence_is_refused(length):
+    cell = CELLS["elman"](input_size=3, hidden_size=5)
+    with pytest.raises(ValueError, match=rf"length {length} is not within 0 \.\. 7"):
+        unroll(cell, cell.init(jax.random.key(0)), jnp.zeros((7, 3)), length=length)

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lstm_jax"
 # One direction: a module imports only from those before it and from its own package.
 PURE = (
     "types",
+    "draws",
     "initial",
     "cells",
     "unroll",
@@ -28,6 +29,7 @@ SHELL = (
     "build",
     "curves",
     "runner",
+    "plan",
     "record",
     "summary",
     "tables",
