@@ -21,10 +21,10 @@ class ProgressLine:
       stream: where to; the live line is used only where it is a terminal.
 
     Example:
-      >>> progress = Progress(700, 2, [], {0: 500, 1: 700}, {0: 0.2, 1: 0.1}, 1200, 0.5)
+      >>> progress = Progress(700, 2, [], {0: 500, 1: 700}, {0: 0.2, 1: 0.1}, 1200, 0.5, 1400.0)
       >>> ProgressLine("t100", 1000, stream=sys.stdout).show(progress)
       t100  solved 0/2  running 2  failed 0  2,400 sequences/s  error 0.100 .. 0.150 .. 0.200  \
-at most 0.3 s left
+at most 0.4 s left
     """
 
     def __init__(self, label: str, max_sequences: int, stream: TextIO | None = None):
@@ -76,11 +76,15 @@ at most 0.3 s left
         if errors:
             low, middle, high = np.quantile(errors, [0.0, 0.5, 1.0])
             parts.append(f"error {low:.3f} .. {middle:.3f} .. {high:.3f}")
-            queued = progress.num_trials - len(progress.finished) - len(progress.running)
-            left = sum(self.max_sequences - used for used in progress.running.values())
-            left += queued * self.max_sequences
-            parts.append(f"at most {format_duration(left / max(rate, 1e-9))} left")
+            parts.append(f"at most {format_duration(self._seconds_left(progress))} left")
         return "  ".join(parts)
+
+    def _seconds_left(self, progress: Progress) -> float:
+        """Until the last trial reaches the cap, with the lanes there are now."""
+        left = [self.max_sequences - used for used in progress.running.values()]
+        queued = progress.num_trials - len(progress.finished) - len(progress.running)
+        turns = -(-queued // len(left)) if queued else 0
+        return (max(left) + turns * self.max_sequences) / max(progress.lane_rate, 1e-9)
 
     def _write(self, text: str) -> None:
         if self.live:

@@ -42,6 +42,7 @@ class Progress(NamedTuple):
     errors: dict[int, float]  # trial: mean error over its last chunk
     trained_sequences: int  # this session, over all trials
     trained_seconds: float  # this session, spent in the compiled program
+    lane_rate: float  # sequences per second of one lane, idle or not
 
 
 class Snapshot(NamedTuple):
@@ -191,7 +192,7 @@ def run_trials(
     evaluate = jax.jit(lambda state: trial.evaluate(state.params, trial.test_key(state), num_test))
     lanes.refill(queue)
     lanes.compile(chunk)
-    trained_sequences, trained_seconds = 0, 0.0
+    trained_sequences, trained_seconds, first_clock = 0, 0.0, lanes.clock
 
     while lanes.busy():
         began = time.perf_counter()
@@ -214,6 +215,7 @@ def run_trials(
                 errors={n: float(e.mean()) for n, e in errors.items() if len(e)},
                 trained_sequences=trained_sequences,
                 trained_seconds=trained_seconds,
+                lane_rate=(lanes.clock - first_clock) * trial.batch_size / trained_seconds,
             )
             on_chunk(progress, lambda: lanes.snapshot(curves))
         if should_stop():
