@@ -27,6 +27,7 @@ EXPERIMENT = Experiment(
     check=config.check,
     paper={
         "t100": _row("t100", 100, 50, 74_000, 1),
+        "literal": _row("literal", 100, 50, 74_000, 1),
         "t500": _row("t500", 500, 250, 209_000, 0),
         "t1000": _row("t1000", 1000, 500, 853_000, 1, "370,000 to 2,020,000 sequences"),
     },
