@@ -57,9 +57,9 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
     from lstm_jax.cells import lstm97
     from lstm_jax.gradients import GRADIENT_RULES
     from lstm_jax.kernels import lanes_last
+    from lstm_jax.lanes import compile_advance, lane_mesh
     from lstm_jax.network import network
     from lstm_jax.readout import readout
-    from lstm_jax.runner import compile_advance, lane_mesh
     from lstm_jax.stopping import all_of, consecutive_correct, mean_error_below
     from lstm_jax.tasks import adding
     from lstm_jax.trial import Hyper, make_trial

@@ -22,6 +22,7 @@ from lstm_jax.curves import Curves
 from lstm_jax.dry_run import describe_row
 from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.tensorboard import RunBoard
+from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
 from lstm_jax.plan import plan
 from lstm_jax.progress import ProgressLine
@@ -30,9 +31,7 @@ from lstm_jax.record import RunFolder, RunFolderError
 from lstm_jax.record.refusal import writing
 from lstm_jax.runner import (
     Progress,
-    Snapshot,
     TrialRecord,
-    lane_mesh,
     run_trials,
 )
 from lstm_jax.summary import summarize

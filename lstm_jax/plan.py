@@ -4,10 +4,50 @@ from typing import NamedTuple
 
 from lstm_jax.build import Built
 from lstm_jax.config import Config
-from lstm_jax.runner import VECTOR, choose_chunk, choose_lanes
+from lstm_jax.trial import Trial
 
+VECTOR = 8
+"""Lanes per device come in multiples of this: the float32s of one AVX register."""
 NS_PER_TRIAL_STEP = {"lanes": 50.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
+
+
+def choose_lanes(
+    num_trials: int, num_devices: int, num_lanes: int = 0, vector: int = VECTOR
+) -> int:
+    """How many lanes to run: as asked, or as many as there are trials, filled to whole vectors.
+
+    `vector` is 1 where the kernel does not put lanes into vectors, and idle lanes would cost.
+
+    Example:
+      >>> choose_lanes(num_trials=10, num_devices=2)
+      16
+      >>> choose_lanes(num_trials=1000, num_devices=2)
+      128
+      >>> choose_lanes(num_trials=10, num_devices=2, num_lanes=24)
+      32
+    """
+    unit = vector * num_devices
+    wanted = num_lanes or min(num_trials, 64 * num_devices)
+    return unit * -(-wanted // unit)
+
+
+def choose_chunk(trial: Trial, lanes_per_device: int, ns_per_trial_step: float = 50.0) -> int:
+    """Updates per compiled call: about half a second's worth, and no more than a trial can use.
+
+    Example:
+      >>> import optax
+      >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, make_trial
+      >>> from lstm_jax import network, readout
+      >>> net = network(lstm97(2, 2, 2), readout(4, 1))
+      >>> trial = make_trial(net, adding(T=100), GRADIENT_RULES["traces"](net, "end"),
+      ...                    consecutive_correct(10), optax.sgd, max_sequences=10**6)
+      >>> choose_chunk(trial, lanes_per_device=8)
+      11363
+    """
+    ns_per_update = ns_per_trial_step * trial.task.length * lanes_per_device * trial.batch_size
+    most = -(-trial.max_sequences // trial.batch_size)
+    return min(max(20, int(0.5e9 / ns_per_update)), most)
 
 
 class Plan(NamedTuple):

@@ -42,7 +42,7 @@ class TrialState(NamedTuple):
     stop: Any
 
 
-class TestResult(NamedTuple):
+class Evaluation(NamedTuple):
     """How a trained network did on fresh sequences."""
 
     num_wrong: Array  # [] int32
@@ -58,7 +58,7 @@ class Trial(NamedTuple):
       update: ``(state, clock) -> (state, errors[batch_size])``; one update, frozen once the
         status is not RUNNING. `clock` is any counter that grows by one with each call.
       update_lanes: the same over states with a leading axis L (the clock has none).
-      evaluate: ``(params, key, num_test) -> TestResult`` on fresh sequences.
+      evaluate: ``(params, key, num_test) -> Evaluation`` on fresh sequences.
       test_key: ``state -> key`` of the trial's own test sequences.
       max_sequences: the cap; a trial that reaches it unsolved is EXHAUSTED.
       batch_size: sequences per update.
@@ -68,7 +68,7 @@ class Trial(NamedTuple):
     init: Callable[[Array, Array, Hyper], TrialState]
     update: Callable[[TrialState, Array], tuple[TrialState, Array]]
     update_lanes: Callable[[TrialState, Array], tuple[TrialState, Array]]
-    evaluate: Callable[[NetworkParams, Array, int], TestResult]
+    evaluate: Callable[[NetworkParams, Array, int], Evaluation]
     test_key: Callable[[TrialState], Array]
     max_sequences: int
     batch_size: int
@@ -221,14 +221,14 @@ def make_trial(
             outputs, grads = jax.vmap(answer)(states.params, examples)
         return jax.vmap(learn, in_axes=(0, 0, 0, 0, None))(states, examples, outputs, grads, clock)
 
-    def evaluate(params: NetworkParams, key: Array, num_test: int) -> TestResult:
+    def evaluate(params: NetworkParams, key: Array, num_test: int) -> Evaluation:
         def test(number: Array) -> Outcome:
             example = task.sample(_wrap(draws.fold_in(key, number)))
             return judge(_outputs(network, params, task, example), example)
 
         numbers = jnp.arange(num_test, dtype=jnp.int32)
         outcomes = jax.lax.map(test, numbers, batch_size=min(num_test, _TEST_BLOCK))
-        return TestResult(
+        return Evaluation(
             num_wrong=jnp.sum(~outcomes.correct, dtype=jnp.int32),
             mean_error=outcomes.error.mean(),
             max_error=outcomes.error.max(),

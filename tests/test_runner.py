@@ -12,7 +12,8 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from lstm_jax.curves import Curves
-from lstm_jax.runner import lane_mesh, run_trials
+from lstm_jax.lanes import lane_mesh
+from lstm_jax.runner import run_trials
 from tests.engine import make_small_trial
 
 NUM_TRIALS, CHUNK = 20, 25
