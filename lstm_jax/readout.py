@@ -68,6 +68,7 @@ def readout(
       ValueError: for sizes below 1 or an unknown option.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> units = readout(4, 1, activation="identity")
       >>> params = units.init(jax.random.key(0))
       >>> net = units.net(params, jnp.zeros(4))

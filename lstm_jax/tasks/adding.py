@@ -31,6 +31,7 @@ def adding(T: int = 100) -> Task:
       ValueError: for a smaller T.
 
     Example:
+      >>> import jax
       >>> task = adding(T=100)
       >>> example = task.sample(jax.random.key(0))
       >>> example.inputs.shape, example.targets.shape, 100 <= int(example.length) <= 110
