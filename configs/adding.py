@@ -8,8 +8,8 @@ Measured on two CPU cores (AVX2), ten trials a row; the command's whole wall tim
 
     row      paper, mean sequences   ours, mean of the solved       wall time
     t100     74,000                  62,797 (10 of 10)              20 s
-    t500     209,000                 277,064 (7 of 10 by 500,000)   2 min 45 s
-    t1000    853,000                 949,876 (6 of 10 by 2.02 M)    16 min
+    t500     209,000                 277,064 (7 of 10 by 500,000)   2 min 25 s
+    t1000    853,000                 949,876 (6 of 10 by 2.02 M)    13 min
     smoke    -                       -                              15 s
 
 The settings are those of the paper, but for what docs/deviations.md lists.

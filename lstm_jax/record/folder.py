@@ -56,8 +56,7 @@ class RunFolder:
         self._checkpoint_is_valid = False  # whether checkpoint.npz may replace the previous one
         self._session: dict[str, Any] = {}  # this session's entry in provenance.json
         self._earlier_sessions: list[dict[str, Any]] = []
-        self._start_time = datetime.datetime.now(datetime.UTC)
-        self._start_clock = time.monotonic()
+        self._start_clock = 0.0  # when this session's entry was begun
 
     @classmethod
     def open(
@@ -228,8 +227,10 @@ class RunFolder:
         more: further JSON values for the entry, such as the chosen kernel.
         """
         if not self._session:
+            # From here, not from the opening: a command opens the folders of all its rows first.
+            self._start_clock = time.monotonic()
             self._earlier_sessions = self._read_sessions()
-            start = self._start_time.isoformat(timespec="seconds")
+            start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             self._session = {"start": start, "command": sys.argv} | surroundings()
         said = {"device_kind": device_kind, "num_devices": num_devices, "command": command, **more}
         self._session |= plain({name: value for name, value in said.items() if value is not None})
