@@ -17,7 +17,17 @@ The settings are those of the paper, but for what docs/deviations.md lists.
 
 from ml_collections import ConfigDict
 
-from lstm_jax.config import ConfigError, Field, make_config, parse_arg, show
+from lstm_jax.config import (
+    LEARNING,
+    MEAN_ERROR,
+    NETWORK,
+    RUN,
+    WINDOW,
+    Field,
+    make_config,
+    parse_arg,
+    standard_fields,
+)
 from lstm_jax.readings import Reading
 
 ARGS = {
@@ -30,96 +40,19 @@ ARGS = {
     "modern": "T=100 with a forget-gate LSTM, Adam, full back-propagation and batches",
 }
 
-_MOST_STEPS = 2**31 - 1  # updates are counted in an int32
-
-FIELDS = {
-    # the run
-    "seed": Field(0, "root of all randomness", low=0, high=2**32 - 1),
-    "num_trials": Field(10, "networks trained, each from weights of its own", low=1, high=10**6),
-    "num_lanes": Field(
-        None,
-        "trials trained side by side; auto: as many as there are trials, rounded up to what the "
-        "devices take; changes no result",
-        low=1,
-        high=10**6,
-        of=int,
-    ),
-    "chunk": Field(
-        None,
-        "updates per call of the compiled program; auto: chosen so that progress shows about "
-        "every second; changes no result",
-        low=1,
-        high=10**6,
-        of=int,
-    ),
-    "max_sequences": Field(
-        500_000, "training sequences after which a trial is given up", low=1, high=_MOST_STEPS
-    ),
-    "num_test": Field(2560, "fresh test sequences for each finished trial", low=1, high=10**7),
-    "curve_every": Field(
-        1000, "training sequences per point of the learning curves", low=1, high=_MOST_STEPS
-    ),
-    "rows": Field(("t100",), "rows of the table, each run with its own settings"),
-    # the task
+FIELDS = standard_fields(
+    RUN,
+    NETWORK,
+    LEARNING,
+    WINDOW,
+    MEAN_ERROR,
+    rows=("t100",),
+    input_gate_bias=(-3.0, -6.0),
+    init_range=0.5,
+    output_unit="identity",
+) | {
+    "task": Field("adding", "what is learnt", choices=("adding",)),
     "T": Field(100, "shortest sequence in steps; the longest has T + T/10", low=11, high=100_000),
-    # the network
-    "cell": Field(
-        "lstm97", "architecture of the hidden layer", choices=("lstm97", "lstm", "elman")
-    ),
-    "num_blocks": Field(
-        2, "lstm97: memory-cell blocks, each with its own gates", low=1, high=10_000
-    ),
-    "block_size": Field(2, "lstm97: cells that share the gates of a block", low=1, high=10_000),
-    "hidden_size": Field(8, "lstm and elman: hidden units", low=1, high=10_000),
-    "forget_bias": Field(1.0, "lstm: initial bias of the forget gates"),
-    "bias": Field(
-        "hidden",
-        "lstm97: which hidden units have a bias: gates and cells, gates, or none",
-        choices=("hidden", "gates", "none"),
-    ),
-    "input_gate_bias": Field(
-        (-3.0, -6.0), "lstm97: initial input-gate bias of each block; (): drawn like the weights"
-    ),
-    "output_gate_bias": Field(
-        (), "lstm97: initial output-gate bias of each block; (): drawn like the weights", of=float
-    ),
-    "init_range": Field(0.5, "initial weights are uniform in [-init_range, init_range]", above=0.0),
-    "output_unit": Field(
-        "identity", "squashing function of the output unit", choices=("logistic", "identity")
-    ),
-    # learning
-    "gradient_rule": Field(
-        "traces",
-        "traces: the paper's forward algorithm; truncated: the same gradient by automatic "
-        "differentiation; bptt: the full gradient",
-        choices=("traces", "truncated", "bptt"),
-    ),
-    "output_delta": Field(
-        "exact",
-        "error signal of the output unit: with f'(net), or without it",
-        choices=("exact", "no_derivative"),
-    ),
-    "delta_factor": Field(
-        1.0,
-        "factor of that signal: 1 for half the squared error, 2 for the squared error",
-        above=0.0,
-    ),
-    "optimizer": Field("sgd", "update rule", choices=("sgd", "adam")),
-    "learning_rate": Field(0.5, "step of the optimizer", above=0.0),
-    "batch_size": Field(1, "sequences per update; 1: online, as in the paper", low=1, high=10**6),
-    # the criterion: all of the last num_correct right, and their mean error below error_limit
-    "num_correct": Field(2000, "last training sequences that must all be right", low=1, high=2047),
-    "error_measure": Field(
-        "absolute", "error that is averaged over them", choices=("absolute", "squared")
-    ),
-    "error_limit": Field(0.01, "bound that this average must fall below", above=0.0),
-    # speed
-    "kernel": Field(
-        "auto",
-        "form of the gradient computation: lanes: written for many networks at once; vmap: the "
-        "definition; auto: the fastest that fits",
-        choices=("auto", "lanes", "vmap"),
-    ),
 }
 
 READINGS = (
@@ -194,29 +127,3 @@ def get_config(arg: str = "t100") -> ConfigDict:
     if arg == "table7":
         return make_config(FIELDS, rows=("t100", "t500", "t1000"))
     return make_config(FIELDS, rows=(arg,), **_ROWS[arg])
-
-
-def check(config: ConfigDict) -> None:
-    """Raises ConfigError where fields that are valid by themselves contradict each other."""
-    if config.cell == "lstm97":
-        for name in ("input_gate_bias", "output_gate_bias"):
-            values: tuple[float, ...] = getattr(config, name)
-            if values and config.bias == "none":
-                raise ConfigError(
-                    f"config.{name}={show(values)}: must be () where config.bias=none"
-                )
-            if len(values) not in (0, config.num_blocks):
-                raise ConfigError(
-                    f"config.{name}={show(values)}: must have one value for each of the "
-                    f"config.num_blocks={config.num_blocks} blocks, or be ()"
-                )
-    elif config.gradient_rule == "traces":
-        raise ConfigError(
-            f"config.gradient_rule=traces: is defined for config.cell=lstm97 only; "
-            f"with {config.cell} it must be one of truncated, bptt"
-        )
-    if config.kernel == "lanes" and (config.gradient_rule != "traces" or config.batch_size != 1):
-        raise ConfigError(
-            "config.kernel=lanes: needs config.gradient_rule=traces and config.batch_size=1; "
-            "with others it must be one of auto, vmap"
-        )

@@ -19,17 +19,15 @@ def _row(name: str, T: int, lag: int, num_sequences: int, wrong: int, note: str 
 
 EXPERIMENT = Experiment(
     name="adding",
-    task="adding",
     usage=__doc__ or "",
     config_path="configs/adding.py",
     fields=config.FIELDS,
     args=config.ARGS,
-    check=config.check,
     paper={
-        "t100": _row("t100", 100, 50, 74_000, 1),
+        "t100": _row("t7-t100", 100, 50, 74_000, 1),
         "literal": _row("literal", 100, 50, 74_000, 1),
-        "t500": _row("t500", 500, 250, 209_000, 0),
-        "t1000": _row("t1000", 1000, 500, 853_000, 1, "370,000 to 2,020,000 sequences"),
+        "t500": _row("t7-t500", 500, 250, 209_000, 0),
+        "t1000": _row("t7-t1000", 1000, 500, 853_000, 1, "370,000 to 2,020,000 sequences"),
     },
     readings=config.READINGS,
 )

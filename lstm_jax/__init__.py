@@ -5,7 +5,19 @@ from lstm_jax.gradients import GRADIENT_RULES, GradientRule
 from lstm_jax.network import Network, NetworkParams, network, num_weights
 from lstm_jax.readout import Readout, readout
 from lstm_jax.stopping import Outcome, StopRule, all_of, consecutive_correct, mean_error_below
-from lstm_jax.tasks import TASKS, Example, Task, adding
+from lstm_jax.tasks import (
+    TASKS,
+    Example,
+    Task,
+    adding,
+    embedded_reber,
+    long_lag_2a,
+    long_lag_2b,
+    long_lag_2c,
+    multiplication,
+    temporal_order,
+    two_sequence,
+)
 from lstm_jax.trial import Hyper, Trial, TrialState, make_trial
 from lstm_jax.unroll import unroll
 
@@ -31,12 +43,19 @@ __all__ = [
     "all_of",
     "consecutive_correct",
     "elman",
+    "embedded_reber",
+    "long_lag_2a",
+    "long_lag_2b",
+    "long_lag_2c",
     "lstm",
     "lstm97",
     "make_trial",
     "mean_error_below",
+    "multiplication",
     "network",
     "num_weights",
     "readout",
+    "temporal_order",
+    "two_sequence",
     "unroll",
 ]

@@ -1,20 +1,25 @@
 """From a configuration to a trial: the only reader of ConfigDicts."""
 
+import inspect
 from typing import NamedTuple
 
 import optax
 
 from lstm_jax.cells import CELLS, Cell
 from lstm_jax.config import Config
-from lstm_jax.gradients import GRADIENT_RULES
+from lstm_jax.exams import Exam, Stage, exam
+from lstm_jax.gradients import GRADIENT_RULES, GradientRule, traces
+from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
-from lstm_jax.readout import readout
-from lstm_jax.stopping import all_of, consecutive_correct, mean_error_below
+from lstm_jax.readout import Readout, readout, units_readout
+from lstm_jax.stopping import StopRule, all_of, consecutive_correct, few_wrong, mean_error_below
 from lstm_jax.tasks import TASKS, Task
 from lstm_jax.trial import Trial, make_trial
 
 OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
+RAGGED = 1.2
+"""A static bound this many times the mean length makes it worth to look for the longest."""
 
 
 class Built(NamedTuple):
@@ -24,12 +29,11 @@ class Built(NamedTuple):
     kernel: str  # the kernel that runs: "lanes" or "vmap"
 
 
-def build_trial(config: Config, task_name: str) -> Built:
+def build_trial(config: Config) -> Built:
     """The trial a configuration describes, with the kernel chosen.
 
     Args:
       config: checked by its own `check` already.
-      task_name: a key of ``TASKS``.
 
     Raises:
       ValueError: what cells, tasks and rules refuse; one line.
@@ -37,52 +41,95 @@ def build_trial(config: Config, task_name: str) -> Built:
     Example:
       >>> from lstm_jax.config import make_config
       >>> from configs.adding import FIELDS
-      >>> built = build_trial(make_config(FIELDS), "adding")
+      >>> built = build_trial(make_config(FIELDS))
       >>> built.kernel, built.trial.task.length
       ('lanes', 110)
     """
-    task = TASKS[task_name](T=config.T)
+    task = build_task(config)
     net = build_network(config, task)
-    rule = GRADIENT_RULES[config.gradient_rule](net, task.timing)
     can_lanes = config.gradient_rule == "traces" and config.batch_size == 1
     kernel = "lanes" if can_lanes and config.kernel != "vmap" else "vmap"
-    stop_rule = all_of(
-        consecutive_correct(config.num_correct),
-        mean_error_below(config.error_limit, config.num_correct, config.error_measure),
-    )
     trial = make_trial(
         net,
         task,
-        rule,
-        stop_rule,
+        _build_rule(config, net, task, kernel),
+        _build_criterion(config),
         OPTIMIZERS[config.optimizer],
         max_sequences=config.max_sequences,
         batch_size=config.batch_size,
+        update_every=config.update_every if "update_every" in config else "sequence",
+        grows=_build_growth(config),
         kernel=lanes_last if kernel == "lanes" else None,
     )
     return Built(trial, kernel)
 
 
+def build_task(config: Config) -> Task:
+    """The task of a configuration: its factory's arguments are the fields of the same names."""
+    make = TASKS[config.task]
+    return make(**{name: config[name] for name in inspect.signature(make).parameters})
+
+
 def build_network(config: Config, task: Task) -> Network:
     """Cell and output units of a configuration, sized for `task`."""
     cell = _build_cell(config, task)
-    units = readout(
-        cell.output_size,
+    seen = cell.output_size + (cell.input_size if config.direct else 0)
+    return network(cell, _build_readout(config, seen, task), direct=config.direct)
+
+
+def _build_readout(config: Config, seen: int, task: Task) -> Readout:
+    if config.output_unit == "units":
+        return units_readout(seen, task.target_size, factor=config.delta_factor)
+    return readout(
+        seen,
         task.target_size,
         activation=config.output_unit,
+        bias=config.output_bias,
         delta=config.output_delta,
         factor=config.delta_factor,
         init_range=config.init_range,
     )
-    return network(cell, units)
+
+
+def _build_rule(config: Config, net: Network, task: Task, kernel: str) -> GradientRule:
+    if kernel == "lanes":
+        return traces(net, task.timing, ragged=task.length > RAGGED * task.mean_length)
+    return GRADIENT_RULES[config.gradient_rule](net, task.timing)
+
+
+def _build_criterion(config: Config) -> StopRule | Exam:
+    if "exam_every" in config:
+        stages = [Stage("ST1", config.exam_wrong_below)]
+        if config.exam_error_below is not None:
+            stages.append(Stage("ST2", config.exam_wrong_below, config.exam_error_below))
+        return exam(config.exam_every, config.exam_size, tuple(stages))
+    if config.wrong_below == 1:
+        rules = [consecutive_correct(config.num_correct)]
+    else:
+        rules = [few_wrong(config.wrong_below, config.num_correct)]
+    if "error_limit" in config:
+        limit = mean_error_below(config.error_limit, config.num_correct, config.error_measure)
+        rules.append(limit)
+    return all_of(*rules)
+
+
+def _build_growth(config: Config) -> Growth | None:
+    if "growth_window" not in config or not config.growth_window:
+        return None
+    return growth(config.growth_window, config.growth_decrease)
 
 
 def _build_cell(config: Config, task: Task) -> Cell:
     make = CELLS[config.cell]
     if config.cell == "lstm":
         return make(task.input_size, config.hidden_size, forget_bias=config.forget_bias)
-    if config.cell != "lstm97":
-        return make(task.input_size, config.hidden_size)
+    if config.cell == "elman":
+        return make(
+            task.input_size,
+            config.hidden_size,
+            activation=config.activation,
+            bias=config.bias != "none",
+        )
     return make(
         task.input_size,
         config.num_blocks,
@@ -91,4 +138,9 @@ def _build_cell(config: Config, task: Task) -> Cell:
         input_gate_bias=tuple(config.input_gate_bias) or None,
         output_gate_bias=tuple(config.output_gate_bias) or None,
         init_range=config.init_range,
+        recurrent=config.sees != "nothing",
+        see_gates=config.sees == "all",
+        output_gate=config.output_gate,
+        g=config.g,
+        h=config.h,
     )

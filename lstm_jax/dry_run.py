@@ -19,7 +19,7 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
       >>> from lstm_jax.build import build_trial
       >>> from lstm_jax.config import make_config
       >>> config = make_config(FIELDS)
-      >>> text = describe_row("t100", config, build_trial(config, "adding"), None)
+      >>> text = describe_row("t100", config, build_trial(config), None)
       >>> "93 weights" in text
       True
     """
@@ -50,7 +50,7 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
         f"  network   {config.cell}, {weights} weights{against}, {config.gradient_rule} gradient, "
         f"{config.optimizer} at {config.learning_rate:g}",
         f"  task      {task.name}, {task.input_size} inputs, {task.target_size} targets, "
-        f"{config.T} to {task.length} steps",
+        f"{task.mean_length:g} steps in the mean, {task.length} at most",
         f"  run       {config.num_trials} trials in {layout.num_lanes} lanes on "
         f"{layout.num_devices} devices, {layout.chunk} updates a call, kernel {built.kernel}",
         f"  memory    {per_lane * layout.num_lanes / 1e6:.1f} MB of lane state and sequences",

@@ -17,7 +17,7 @@ import jax
 
 from lstm_jax import runtime
 from lstm_jax.build import Built, build_trial
-from lstm_jax.config import CommandLine, Config, Fields, exit_with, parse_command_line, row_configs
+from lstm_jax.config import CommandLine, Config, Fields, check_standard, exit_with, parse_command_line, row_configs
 from lstm_jax.curves import Curves
 from lstm_jax.dry_run import describe_row
 from lstm_jax.inspect.plots import plot_learning_curves
@@ -49,25 +49,23 @@ class Experiment(NamedTuple):
 
     Attributes:
       name: of the module and of the default run folder.
-      task: a key of ``TASKS``.
       usage: what the command does; the head of its help.
       config_path: the config file it starts from, relative to the checkout.
       fields: the table of config fields.
       args: ``{ARG: meaning}`` of ``--config=FILE:ARG``.
-      check: raises ``ConfigError`` for fields that contradict each other.
-      paper: the published rows by name.
+      paper: the published rows by the names of ours.
       readings: the paper's open points, each a config field.
+      check: raises ``ConfigError`` for fields that contradict each other.
     """
 
     name: str
-    task: str
     usage: str
     config_path: str
     fields: Fields
     args: Mapping[str, str]
-    check: Callable[[Config], None]
     paper: Mapping[str, PaperRow]
     readings: Sequence[Reading] = ()
+    check: Callable[[Config], None] = check_standard
 
 
 class _Row(NamedTuple):
@@ -100,7 +98,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
             _Row(
                 name,
                 config,
-                build_trial(config, experiment.task),
+                build_trial(config),
                 experiment.paper.get(name),
                 describe_reading(config, experiment.readings),
             )
@@ -195,7 +193,7 @@ def _finish(row: _Row, folder: RunFolder) -> Entry:
                 folder.trials(),
                 row.paper,
                 "\n".join([row.name, *textwrap.wrap(row.reading, 90)]),
-                row.config.error_limit,
+                row.config.error_limit if "error_limit" in row.config else None,
                 row.config.curve_every,
             )
     folder.finalise()
@@ -247,7 +245,10 @@ def _train(
         # The curve goes first: a trial on file is never run again, so its curve must be there.
         stored[record.trial] = curves[record.trial]
         folder.save_curves(stored, config.curve_every)
-        full = {"row": row.name} | record._asdict() | shared
+        plain = record._asdict()
+        if not plain["stages"]:
+            del plain["stages"]
+        full = {"row": row.name} | plain | shared
         folder.append_trial(full)
         board.log_trial(full)
 
@@ -295,7 +296,8 @@ def _log_progress(board: RunBoard, progress: Progress) -> None:
 
 
 def _record(line: Mapping[str, Any]) -> TrialRecord:
-    return TrialRecord(*(line[name] for name in TrialRecord._fields))
+    # Rows without an exam have no stages on file.
+    return TrialRecord(**{k: line[k] for k in TrialRecord._fields if k in line})
 
 
 def _load_snapshot(folder: RunFolder) -> Snapshot | None:

@@ -32,6 +32,9 @@ def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
 def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
     """``(states, clock) -> (states, errors[chunk, L, batch_size])``: `chunk` updates of all lanes.
 
+    Trials enter their lanes between chunks; with an exam a chunk is a multiple of the sequences
+    between two, so that every lane is examined in its own time.
+
     One program for all lanes of a device, lanes sharded over the mesh; the states given are
     donated. `Lanes.compile` compiles it once, ahead of the first call.
     """
@@ -39,7 +42,16 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
 
     def local(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
         ticks = clock + jnp.arange(chunk, dtype=jnp.int32)
-        return jax.lax.scan(trial.update_lanes, states, ticks)
+        if trial.exam is None or trial.examine_lanes is None:
+            return jax.lax.scan(trial.update_lanes, states, ticks)
+        examine = trial.examine_lanes
+
+        def term(states: TrialState, ticks: Array) -> tuple[TrialState, Array]:
+            states, errors = jax.lax.scan(trial.update_lanes, states, ticks)
+            return examine(states), errors
+
+        states, errors = jax.lax.scan(term, states, ticks.reshape(-1, trial.exam.every))
+        return states, errors.reshape(chunk, *errors.shape[2:])
 
     sharded = jax.shard_map(
         local,
@@ -91,6 +103,11 @@ class Lanes:
 
     def compile(self, chunk: int) -> None:
         """Compiles the program for `chunk` updates, apart from the time spent training."""
+        if self.trial.exam is not None and chunk % self.trial.exam.every:
+            raise ValueError(
+                f"chunk: {chunk} is not valid; with an exam every {self.trial.exam.every} "
+                "sequences it must be a multiple of that"
+            )
         self._chunk = chunk
         program = compile_advance(self.trial, self.mesh, chunk)
         self._advance = program.lower(self.states, jnp.int32(0)).compile()

@@ -47,7 +47,9 @@ def choose_chunk(trial: Trial, lanes_per_device: int, ns_per_trial_step: float =
     """
     ns_per_update = ns_per_trial_step * trial.task.length * lanes_per_device * trial.batch_size
     most = -(-trial.max_sequences // trial.batch_size)
-    return min(max(20, int(0.5e9 / ns_per_update)), most)
+    chunk = min(max(20, int(0.5e9 / ns_per_update)), most)
+    term = trial.exam.every if trial.exam is not None else 1
+    return max(1, chunk // term) * term
 
 
 class Plan(NamedTuple):
@@ -67,7 +69,7 @@ def plan(built: Built, config: Config, num_devices: int) -> Plan:
       >>> from lstm_jax.build import build_trial
       >>> from lstm_jax.config import make_config
       >>> config = make_config(FIELDS)
-      >>> plan(build_trial(config, "adding"), config, num_devices=2).num_lanes
+      >>> plan(build_trial(config), config, num_devices=2).num_lanes
       16
     """
     vector = VECTOR if built.kernel == "lanes" else 1

@@ -1,7 +1,7 @@
 """Output units, and the error signal they send back."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,9 +14,9 @@ DELTAS = ("exact", "no_derivative")
 
 
 class ReadoutParams(NamedTuple):
-    """Output weights and biases."""
+    """Output weights and biases; a field is None where there are none."""
 
-    v: Array  # [K, V]
+    v: Any  # [K, V] Array; None for units that are recurrent themselves
     b: Array | None  # [K]
 
 
@@ -96,5 +96,53 @@ def readout(
         y = output(net)
         error = factor * (target - y)
         return error * (y * (1 - y)) if (activation, delta) == ("logistic", "exact") else error
+
+    return Readout(input_size, output_size, init, net, output, error_signal)
+
+
+def units_readout(input_size: int, output_size: int, *, factor: float = 1.0) -> Readout:
+    """The last `output_size` recurrent units are the output units: a readout without weights.
+
+    So are the outputs of the fully recurrent net of Williams & Zipser 1989 (and of Smith & Zipser
+    1989, in Table 1 of the 1997 paper): targets are set for units that are recurrent themselves.
+    Here ``net_k = y_k``, the activation of a unit that is squashed already, and the error signal
+    is with respect to it, ``e_k = t_k - y_k``; the unit's own f' comes in as the gradient rule
+    goes on through the cell. It descends ``1/2 sum_k (t_k - y_k)^2``.
+
+    Args:
+      input_size: V, the outputs of the cell. Not for a network with `direct` set, where the last
+        numbers seen are inputs.
+      output_size: K, at most V.
+      factor: multiplies the error signal.
+
+    Raises:
+      ValueError: for sizes below 1, or more output units than units.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> units = units_readout(10, 7)
+      >>> params = units.init(jax.random.key(0))
+      >>> units.net(params, jnp.arange(10.0)).shape, jax.tree.leaves(params)
+      ((7,), [])
+    """
+    require_positive(input_size=input_size, output_size=output_size)
+    if output_size > input_size:
+        raise ValueError(
+            f"output_size: {output_size} output units, where there are {input_size} units"
+        )
+
+    def init(key: Array, init_range: float | Array = 0.0) -> ReadoutParams:
+        del key, init_range
+        return ReadoutParams(v=None, b=None)
+
+    def net(params: ReadoutParams, seen: Array) -> Array:
+        del params
+        return seen[-output_size:]
+
+    def output(net: Array) -> Array:
+        return net
+
+    def error_signal(net: Array, target: Array) -> Array:
+        return factor * (target - net)
 
     return Readout(input_size, output_size, init, net, output, error_signal)

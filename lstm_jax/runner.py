@@ -24,6 +24,7 @@ class TrialRecord(NamedTuple):
     num_test: int
     mean_test_error: float
     max_test_error: float
+    stages: dict[str, int] = {}  # name of a passed stage of the exam: sequences until then
 
 
 class Progress(NamedTuple):
@@ -111,7 +112,9 @@ def run_trials(
             curves.drop(n)
     taken = finished.keys() | set(lanes.numbers.tolist())
     queue = deque(n for n in range(num_trials) if n not in taken)
-    evaluate = jax.jit(lambda state: trial.evaluate(state.params, trial.test_key(state), num_test))
+    evaluate = jax.jit(
+        lambda state: trial.evaluate(state.params, trial.test_key(state), num_test, state.trial)
+    )
     lanes.refill(queue)
     lanes.compile(chunk)
     trained_sequences, trained_seconds, first_clock = 0, 0.0, lanes.clock
@@ -124,7 +127,7 @@ def run_trials(
         for n, sequence in errors.items():
             curves.add(n, sequence)
         for final in lanes.retire():
-            record = _record(final, evaluate(final), num_test)
+            record = _record(trial, final, evaluate(final), num_test)
             finished[record.trial] = record
             if on_finish is not None:
                 on_finish(record, final)
@@ -146,7 +149,11 @@ def run_trials(
     return [finished[n] for n in sorted(finished)]
 
 
-def _record(final: TrialState, result: Evaluation, num_test: int) -> TrialRecord:
+def _record(trial: Trial, final: TrialState, result: Evaluation, num_test: int) -> TrialRecord:
+    passed = {}
+    if trial.exam is not None:
+        counts = zip(trial.exam.stages, final.passed.tolist(), strict=True)
+        passed = {stage.name: count for stage, count in counts if count >= 0}
     return TrialRecord(
         trial=int(final.trial),
         status=STATUS_NAMES[int(final.status)],
@@ -155,4 +162,5 @@ def _record(final: TrialState, result: Evaluation, num_test: int) -> TrialRecord
         num_test=num_test,
         mean_test_error=float(result.mean_error),
         max_test_error=float(result.max_error),
+        stages=passed,
     )

@@ -56,6 +56,43 @@ def consecutive_correct(num: int) -> StopRule:
     return StopRule(lambda: jnp.int32(0), update)
 
 
+def few_wrong(limit: int, window: int = 2000) -> StopRule:
+    """Done once fewer than `limit` of the `window` most recent sequences were wrong.
+
+    Fewer than `window` sequences in all never stop a trial.
+
+    Raises:
+      ValueError: for a limit or window below 1.
+
+    Example:
+      >>> rule = few_wrong(2, window=2)
+      >>> wrong = Outcome(jnp.float32(1), jnp.float32(1), jnp.bool_(False))
+      >>> state, done = rule.update(rule.init(), wrong)
+      >>> bool(done), bool(rule.update(state, wrong._replace(correct=jnp.bool_(True)))[1])
+      (False, True)
+    """
+    for name, value in (("limit", limit), ("window", window)):
+        if value < 1:
+            raise ValueError(f"{name}: {value!r} is not valid; it must be a whole number >= 1")
+
+    def init() -> tuple[Array, Array, Array]:
+        return jnp.zeros(window, bool), jnp.int32(0), jnp.int32(0)
+
+    def update(
+        state: tuple[Array, Array, Array], outcome: Outcome, clock: Array | None = None
+    ) -> tuple[tuple[Array, Array, Array], Array]:
+        ring, num_wrong, num_seen = state
+        slot = (num_seen if clock is None else clock) % window
+        oldest = jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
+        wrong = ~outcome.correct
+        ring = jax.lax.dynamic_update_index_in_dim(ring, wrong, slot, 0)
+        num_wrong = num_wrong + wrong.astype(jnp.int32) - oldest.astype(jnp.int32)
+        num_seen = num_seen + 1
+        return (ring, num_wrong, num_seen), (num_seen >= window) & (num_wrong < limit)
+
+    return StopRule(init, update)
+
+
 class _Window(NamedTuple):
     ring: Array  # [window] int32, errors in units
     high: Array  # [] int32, the exact sum of units // 1024 ...

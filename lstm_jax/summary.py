@@ -171,6 +171,51 @@ def censored_median(
     return _time_of_half(survival.quantiles, survival.probabilities), low, high
 
 
+def mean_interval(counts: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Bootstrap interval of the mean (BCa), with fixed random numbers; of solved trials only.
+
+    Args:
+      counts: [n] sequences at success.
+      confidence: coverage, in (0, 1).
+
+    Returns:
+      (low, high); nan for fewer than two trials, which have no spread to resample.
+
+    >>> low, high = mean_interval([60_000, 70_000, 80_000, 90_000])
+    >>> 60_000 < low < 75_000 < high < 90_000
+    True
+    """
+    from scipy.stats import bootstrap
+
+    sample = np.asarray(counts, dtype=float)
+    if len(sample) < 2:
+        return math.nan, math.nan
+    if np.ptp(sample) == 0:  # BCa divides by the spread
+        return float(sample[0]), float(sample[0])
+    interval = bootstrap(
+        (sample,),
+        np.mean,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def geometric_mean(ratios: Sequence[float]) -> float:
+    """Geometric mean of the ratios that are numbers; nan if none is.
+
+    Twice too many and half too many cancel, as they should for ratios.
+
+    >>> geometric_mean([2.0, 0.5, float("nan")])
+    1.0
+    """
+    from scipy.stats import gmean
+
+    known = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return float(gmean(known)) if known else math.nan
+
+
 def _time_of_half(times: np.ndarray, survival: np.ndarray) -> float:
     """First time at which a curve is at most one half; inf if it never is.
 

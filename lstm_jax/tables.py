@@ -26,17 +26,30 @@ LEGEND = (
 
 
 class PaperRow(NamedTuple):
-    """One row of a published table."""
+    """One row of a published table.
+
+    >>> from lstm_jax.tables import PaperRow, format_paper_mean
+    >>> row = PaperRow("t2-rtrl-p10", "RTRL, p=10", "Table 2", 144, 18, float("nan"), None, 0,
+    ...                solved=0.0, cap=5_000_000)
+    >>> format_paper_mean(row)
+    '>5,000,000'
+    """
 
     name: str  # "t100": what a command line calls it
     label: str  # "T=100, minimal lag 50"
     source: str  # "Table 7"
-    num_weights: int
+    num_weights: int | None  # None: the paper gives a range (in the note)
     num_trials: int  # trials the published means average
-    num_sequences: float  # mean training sequences until success
-    wrong: int  # test sequences processed wrongly
-    num_test: int  # of this many
+    num_sequences: float  # mean training sequences until success; nan: not given
+    wrong: int | None  # test sequences processed wrongly; None: not given
+    num_test: int  # of this many; 0: not given
     note: str = ""
+    solved: float = 1.0  # share of the paper's trials that were solved; nan: "some"
+    first_stage: float | None = None  # sequences until ST1 (Tables 4, 5)
+    test_error: float | None = None  # last column of Table 6, "MSE" of Table 8
+    fraction_wrong: float | None = None  # of the test sequences (Tables 4 to 6)
+    cap: int | None = None  # "> N sequences" in the paper: N
+    cited: bool = False  # from other authors and not run here
 
 
 # extra: "wall_s" [s], "ns_per_trial_step" [ns], "reading"; each may be absent
@@ -62,8 +75,8 @@ def comparison_markdown(entries: Sequence[Entry]) -> str:
     """
     _check(entries)
     blocks = [
-        _markdown_table(PAIR_HEADS, [_pair_cells(*entry) for entry in entries]),
-        _markdown_table(OWN_HEADS, [_own_cells(*entry) for entry in entries]),
+        markdown_table(PAIR_HEADS, [_pair_cells(*entry) for entry in entries]),
+        markdown_table(OWN_HEADS, [_own_cells(*entry) for entry in entries]),
         LEGEND,
         "\n".join(f"- {line}" for line in _notes(entries)),
     ]
@@ -104,6 +117,28 @@ def comparison_table(entries: Sequence[Entry]) -> Table:
     return grid
 
 
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""A Markdown table whose source is aligned too; the first column to the left.
+
+    >>> print(markdown_table(("row", "mean"), [("t100", "74,000 | 69,500")]))
+    | row  |             mean |
+    |------|-----------------:|
+    | t100 | 74,000 \| 69,500 |
+    """
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in [heads, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+
+    def line(row: Sequence[str]) -> str:
+        first = row[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = "|" + "|".join(
+        "-" * (width + 2) if i == 0 else "-" * (width + 1) + ":" for i, width in enumerate(widths)
+    )
+    return "\n".join([line(cells[0]), rule + "|", *(line(row) for row in cells[1:])])
+
+
 def format_count(count: float) -> str:
     """A count with thousands separators; "-" for nan.
 
@@ -111,6 +146,28 @@ def format_count(count: float) -> str:
     ('1,781,000', '-')
     """
     return NONE if math.isnan(count) else f"{count:,.0f}"
+
+
+def format_paper_mean(paper: PaperRow) -> str:
+    """The published number of sequences; ">cap" where the paper gives a bound only.
+
+    >>> format_paper_mean(PaperRow("t100", "T=100", "Table 7", 93, 10, 74_000, 1, 2560))
+    '74,000'
+    """
+    if math.isnan(paper.num_sequences) and paper.cap is not None:
+        return f">{paper.cap:,}"
+    return format_count(paper.num_sequences)
+
+
+def format_ratio(ratio: float) -> str:
+    """A ratio to three digits; "-" for nan.
+
+    >>> [format_ratio(ratio) for ratio in (0.851, 24.36, 243.6, float("nan"))]
+    ['0.85', '24.4', '244', '-']
+    """
+    if math.isnan(ratio):
+        return NONE
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def format_duration(seconds: float) -> str:
@@ -147,18 +204,18 @@ def format_median(summary: RowSummary) -> str:
 
 def _pair_cells(paper: PaperRow | None, ours: RowSummary, extra: Mapping[str, Any]) -> list[str]:
     """Cells under PAIR_HEADS."""
-    weights = NONE if ours.num_weights is None else format_count(ours.num_weights)
+    weights = _count_or_none(ours.num_weights)
     wrong = f"{ours.num_wrong:,}/{ours.num_test:,}" if ours.num_test else NONE
     return [
         _name(paper, ours),
-        _pair(format_count(paper.num_weights) if paper else NONE, weights),
+        _pair(_count_or_none(paper.num_weights) if paper else NONE, weights),
         f"{ours.num_solved:,}/{ours.num_trials:,}",
         _pair(
-            format_count(paper.num_sequences) if paper else NONE,
+            format_paper_mean(paper) if paper else NONE,
             format_count(ours.mean_sequences),
         ),
-        _ratio(ours.mean_sequences / paper.num_sequences) if paper else NONE,
-        _pair(f"{paper.wrong:,}/{paper.num_test:,}" if paper else NONE, wrong),
+        format_ratio(ours.mean_sequences / paper.num_sequences) if paper else NONE,
+        _pair(_paper_wrong(paper) if paper else NONE, wrong),
     ]
 
 
@@ -205,34 +262,20 @@ def _note(paper: PaperRow | None, ours: RowSummary, extra: Mapping[str, Any]) ->
     return "; ".join(parts)
 
 
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose source is aligned too; the first column to the left."""
-    cells = [[cell.replace("|", r"\|") for cell in row] for row in [heads, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
-
-    def line(row: Sequence[str]) -> str:
-        first = row[0].ljust(widths[0])
-        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        return "| " + " | ".join([first, *rest]) + " |"
-
-    rule = "|" + "|".join(
-        "-" * (width + 2) if i == 0 else "-" * (width + 1) + ":" for i, width in enumerate(widths)
-    )
-    return "\n".join([line(cells[0]), rule + "|", *(line(row) for row in cells[1:])])
-
-
 def _name(paper: PaperRow | None, ours: RowSummary) -> str:
     return ours.row or (paper.name if paper else "ours")
 
 
+def _count_or_none(count: int | None) -> str:
+    return NONE if count is None else format_count(count)
+
+
+def _paper_wrong(paper: PaperRow) -> str:
+    return NONE if paper.wrong is None else f"{paper.wrong:,}/{paper.num_test:,}"
+
+
 def _pair(paper: str, ours: str) -> str:
     return f"{paper} | {ours}"
-
-
-def _ratio(ratio: float) -> str:
-    if math.isnan(ratio):
-        return NONE
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def _check(entries: Sequence[Entry]) -> None:

@@ -7,18 +7,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax import draws
+from lstm_jax import draws, exams, growth
+from lstm_jax.exams import Exam
 from lstm_jax.gradients import GradientRule
+from lstm_jax.growth import Growth
+from lstm_jax.kernels import many_answers
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.stopping import Outcome, StopRule
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Array, Params
-from lstm_jax.unroll import unroll
 
 RUNNING, SOLVED, EXHAUSTED, DIVERGED = 0, 1, 2, 3
 STATUS_NAMES = ("RUNNING", "SOLVED", "EXHAUSTED", "DIVERGED")
 
-_INIT, _TRAIN, _TEST = 0, 1, 2  # the streams of a trial's random numbers
+UPDATES = ("sequence", "step")
+
+_INIT, _TRAIN, _TEST, _EXAM = 0, 1, 2, 3  # the streams of a trial's random numbers
 _TEST_BLOCK = 128  # test sequences evaluated side by side: 128 keep T=1000 within a few MB
 
 
@@ -39,7 +43,9 @@ class TrialState(NamedTuple):
     status: Array  # [] int32, RUNNING, SOLVED, EXHAUSTED or DIVERGED
     params: Params  # NetworkParams; optax's stubs know no NamedTuples
     opt_state: Any
-    stop: Any
+    stop: Any  # of the stop rule; None without one
+    passed: Any  # [S] int32, sequences at which each stage of the exam was passed, or -1; or None
+    growth: Any  # GrowthState, or None
 
 
 class Evaluation(NamedTuple):
@@ -58,33 +64,39 @@ class Trial(NamedTuple):
       update: ``(state, clock) -> (state, errors[batch_size])``; one update, frozen once the
         status is not RUNNING. `clock` is any counter that grows by one with each call.
       update_lanes: the same over states with a leading axis L (the clock has none).
-      evaluate: ``(params, key, num_test) -> Evaluation`` on fresh sequences.
+      examine_lanes: ``states -> states``, one exam of all lanes, to follow every
+        ``exam.every``-th update; None where there is no exam.
+      evaluate: ``(params, key, num_test, trial=0) -> Evaluation`` on fresh sequences.
       test_key: ``state -> key`` of the trial's own test sequences.
       max_sequences: the cap; a trial that reaches it unsolved is EXHAUSTED.
       batch_size: sequences per update.
-      network, task: what it is made of.
+      network, task, exam: what it is made of.
     """
 
     init: Callable[[Array, Array, Hyper], TrialState]
     update: Callable[[TrialState, Array], tuple[TrialState, Array]]
     update_lanes: Callable[[TrialState, Array], tuple[TrialState, Array]]
-    evaluate: Callable[[NetworkParams, Array, int], Evaluation]
+    examine_lanes: Callable[[TrialState], TrialState] | None
+    evaluate: Callable[..., Evaluation]
     test_key: Callable[[TrialState], Array]
     max_sequences: int
     batch_size: int
     network: Network
     task: Task
+    exam: Exam | None
 
 
 def make_trial(
     network: Network,
     task: Task,
     rule: GradientRule,
-    stop_rule: StopRule,
+    stop_rule: StopRule | Exam,
     optimizer: Callable[..., optax.GradientTransformation],
     *,
     max_sequences: int,
     batch_size: int = 1,
+    update_every: str = "sequence",
+    grows: Growth | None = None,
     kernel: Callable[[GradientRule], Callable] | None = None,
 ) -> Trial:
     """Puts network, task, gradient rule, optimizer and criterion together.
@@ -98,14 +110,19 @@ def make_trial(
       task: what it learns; its timing is the rule's.
       rule: a gradient rule made for this network and the task's timing.
       stop_rule: evaluated after every sequence; with a batch, after each of its sequences in
-        order, the whole batch having been answered with the same weights.
+        order, the whole batch having been answered with the same weights. Or an `Exam`, held
+        after every so many sequences.
       optimizer: a factory like ``optax.sgd`` with a `learning_rate`.
       max_sequences: the cap in training sequences.
       batch_size: sequences per update; their gradients are averaged.
+      update_every: "sequence", or "step": the weights change after each time step with a target
+        (`traces` with timing "every_step" and plain SGD only).
+      grows: the net starts without its cells, which are added by this rule.
       kernel: a transformation of the rule used in place of `jax.vmap` over lanes.
 
     Raises:
-      ValueError: for a cap or batch size below 1, or sizes of network and task that differ.
+      ValueError: for a cap or batch size below 1, sizes of network and task that differ, or a
+        cap that is no multiple of the training sequences between exams.
 
     Example:
       >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, network, readout
@@ -128,6 +145,21 @@ def make_trial(
     for name, (has, needs) in sizes.items():
         if has != needs:
             raise ValueError(f"make_trial: the network has {has} {name}, {task.name} needs {needs}")
+    exam = stop_rule if isinstance(stop_rule, Exam) else None
+    rule_after_each = stop_rule if isinstance(stop_rule, StopRule) else None
+    if exam is not None and (batch_size != 1 or max_sequences % exam.every):
+        raise ValueError(
+            f"max_sequences: {max_sequences} is not valid; with an exam every {exam.every} "
+            "sequences it must be a multiple of that, and batch_size 1"
+        )
+    if update_every not in UPDATES:
+        raise ValueError(f"update_every: {update_every!r} is not one of {', '.join(UPDATES)}")
+    if update_every == "step" and (batch_size != 1 or task.timing != "every_step"):
+        raise ValueError(
+            "update_every: 'step' needs a task with targets at every step, and batch_size 1"
+        )
+    num_cells = network.cell.output_size
+    answer_many = many_answers(network, task.timing)
     injected = optax.inject_hyperparams(optimizer)
     # The rate in the state is what counts; this one only shapes the state.
     descend = injected(learning_rate=1.0)
@@ -135,6 +167,9 @@ def make_trial(
     def init(key: Array, trial: Array, hyper: Hyper) -> TrialState:
         trial_key = draws.fold_in(key, trial)
         params: Params = network.init(_wrap(draws.fold_in(trial_key, _INIT)), hyper.init_range)
+        grown = None
+        if grows is not None:
+            params, grown = growth.begin(params, num_cells)
         opt_state = injected(learning_rate=hyper.learning_rate).init(params)
         zero = jnp.int32(0)
         return TrialState(
@@ -145,19 +180,27 @@ def make_trial(
             status=jnp.int32(RUNNING),
             params=params,
             opt_state=opt_state,
-            stop=stop_rule.init(),
+            stop=None if rule_after_each is None else rule_after_each.init(),
+            passed=None if exam is None else jnp.full(len(exam.stages), -1, jnp.int32),
+            growth=grown,
         )
 
     def draw(state: TrialState) -> Example:
         key = draws.fold_in(state.key, _TRAIN)
         if batch_size == 1:
-            return task.sample(_wrap(draws.fold_in(key, state.sequences)))
+            return task.sample(_wrap(draws.fold_in(key, state.sequences)), state.trial)
         numbers = state.sequences + jnp.arange(batch_size, dtype=jnp.int32)
-        return jax.vmap(lambda s: task.sample(_wrap(draws.fold_in(key, s))))(numbers)
+        return jax.vmap(lambda s: task.sample(_wrap(draws.fold_in(key, s)), state.trial))(numbers)
 
-    def answer(params: Params, example: Example) -> tuple[Array, Params]:
+    def rates(state: TrialState) -> tuple[Any, ...]:
+        """What the rule needs beyond weights and example to update after every time step."""
+        if update_every == "sequence":
+            return ()
+        return None, state.opt_state.hyperparams["learning_rate"]
+
+    def answer(params: Params, example: Example, *rest: Any) -> tuple[Array, Params]:
         if batch_size == 1:
-            return rule(params, example)
+            return rule(params, example, *rest)
         outputs, grads = jax.vmap(rule, in_axes=(None, 0))(params, example)
         return outputs, jax.tree.map(lambda grad: grad.mean(axis=0), grads)
 
@@ -171,32 +214,42 @@ def make_trial(
     def learn(
         state: TrialState, example: Example, outputs: Array, grads: Params, clock: Array
     ) -> tuple[TrialState, Array]:
+        if grows is not None:
+            grads = growth.hold(grads, state.growth)
         updates, opt_state = descend.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
+        stop, done, used = state.stop, jnp.bool_(False), jnp.int32(1)
         if batch_size == 1:
             outcome = judge(outputs, example)
-            stop, done = stop_rule.update(state.stop, outcome, clock)
-            used = jnp.int32(1)
+            if rule_after_each is not None:
+                stop, done = rule_after_each.update(state.stop, outcome, clock)
             errors = outcome.error[None]
         else:
+            assert rule_after_each is not None
             outcomes = jax.vmap(judge)(outputs, example)
-            stop, done, used = _fold_outcomes(stop_rule, state.stop, outcomes, clock)
+            stop, done, used = _fold_outcomes(rule_after_each, state.stop, outcomes, clock)
             errors = outcomes.error
         # A batch may reach past the cap; what it shows there no longer counts.
         done = done & (state.sequences + used <= max_sequences)
         sequences = jnp.minimum(state.sequences + used, max_sequences)
         finite = _all_finite(params) & jnp.all(jnp.isfinite(errors))
-        capped = sequences >= max_sequences
+        # With an exam the last one decides, at the cap itself.
+        capped = jnp.bool_(False) if exam is not None else sequences >= max_sequences
         status = jnp.where(done, SOLVED, jnp.where(capped, EXHAUSTED, RUNNING))
         status = jnp.where(finite, status, DIVERGED).astype(jnp.int32)
+        grown = state.growth
+        if grows is not None:
+            params, grown = growth.grow(grows, params, state.growth, errors[0], sequences)
         running = state.status == RUNNING
 
         def keep(new: Any, old: Any, when: Array) -> Any:
             return jax.tree.map(lambda new, old: jnp.where(when, new, old), new, old)
 
         # The weights before a divergence are kept: they can be looked at, NaNs cannot.
-        params, opt_state = keep(
-            (params, opt_state), (state.params, state.opt_state), running & finite
+        params, opt_state, grown = keep(
+            (params, opt_state, grown),
+            (state.params, state.opt_state, state.growth),
+            running & finite,
         )
         step, sequences, status = keep(
             (state.step + 1, sequences, status),
@@ -205,29 +258,58 @@ def make_trial(
         )
         # The stop state of a finished trial runs on: nobody reads it again, and selecting
         # over its window would cost more than the update.
-        new = TrialState(state.trial, state.key, step, sequences, status, params, opt_state, stop)
+        new = state._replace(
+            step=step,
+            sequences=sequences,
+            status=status,
+            params=params,
+            opt_state=opt_state,
+            stop=stop,
+            growth=grown,
+        )
         return new, errors
 
     def update(state: TrialState, clock: Array) -> tuple[TrialState, Array]:
         example = draw(state)
-        outputs, grads = answer(state.params, example)
+        outputs, grads = answer(state.params, example, *rates(state))
         return learn(state, example, outputs, grads, clock)
 
     def update_lanes(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
         examples = jax.vmap(draw)(states)
         if kernel is not None and batch_size == 1:
-            outputs, grads = kernel(rule)(states.params, examples)
+            outputs, grads = kernel(rule)(states.params, examples, *rates(states))
         else:
-            outputs, grads = jax.vmap(answer)(states.params, examples)
+            outputs, grads = jax.vmap(answer)(states.params, examples, *rates(states))
         return jax.vmap(learn, in_axes=(0, 0, 0, 0, None))(states, examples, outputs, grads, clock)
 
-    def evaluate(params: NetworkParams, key: Array, num_test: int) -> Evaluation:
-        def test(number: Array) -> Outcome:
-            example = task.sample(_wrap(draws.fold_in(key, number)))
-            return judge(_outputs(network, params, task, example), example)
+    def examine_lanes(states: TrialState) -> TrialState:
+        assert exam is not None
+        keys = jax.vmap(lambda key, s: _wrap(draws.fold_in(draws.fold_in(key, _EXAM), s)))(
+            states.key, states.sequences
+        )
+        running = states.status == RUNNING
+        needed = (states.passed < 0) & running[:, None]
+        now = exams.take(exam, task, answer_many, states.params, keys, states.trial, needed)
+        passed = jnp.where(now, states.sequences[:, None], states.passed)
+        solved = running & (passed[:, -1] >= 0)
+        capped = running & (states.sequences >= max_sequences)
+        status = jnp.where(solved, SOLVED, jnp.where(capped, EXHAUSTED, states.status))
+        return states._replace(passed=passed, status=status.astype(jnp.int32))
 
-        numbers = jnp.arange(num_test, dtype=jnp.int32)
-        outcomes = jax.lax.map(test, numbers, batch_size=min(num_test, _TEST_BLOCK))
+    def evaluate(
+        params: NetworkParams, key: Array, num_test: int, trial: Array | int = 0
+    ) -> Evaluation:
+        block = min(num_test, _TEST_BLOCK)
+        one = jax.tree.map(lambda leaf: leaf[None], params)
+
+        def test(numbers: Array) -> Outcome:
+            examples = jax.vmap(lambda number: task.test(key, number, trial))(numbers)
+            lane = jax.tree.map(lambda leaf: leaf[None], examples)
+            return jax.vmap(judge)(answer_many(one, lane)[0], examples)
+
+        numbers = jnp.arange(-(-num_test // block) * block, dtype=jnp.int32).reshape(-1, block)
+        blocks = jax.lax.map(test, jnp.minimum(numbers, num_test - 1))
+        outcomes = jax.tree.map(lambda leaf: leaf.reshape(-1)[:num_test], blocks)
         return Evaluation(
             num_wrong=jnp.sum(~outcomes.correct, dtype=jnp.int32),
             mean_error=outcomes.error.mean(),
@@ -238,24 +320,23 @@ def make_trial(
         return _wrap(draws.fold_in(state.key, _TEST))
 
     return Trial(
-        init, update, update_lanes, evaluate, test_key, max_sequences, batch_size, network, task
+        init,
+        update,
+        update_lanes,
+        None if exam is None else examine_lanes,
+        evaluate,
+        test_key,
+        max_sequences,
+        batch_size,
+        network,
+        task,
+        exam,
     )
 
 
 def _wrap(key_data: Array) -> Array:
     # The implementation is named so that a user's default generator changes no result.
     return jax.random.wrap_key_data(key_data, impl="threefry2x32")
-
-
-def _outputs(network: Network, params: NetworkParams, task: Task, example: Example) -> Array:
-    _, hs = unroll(network.cell, params.cell, example.inputs, length=example.length)
-    if task.timing == "end":
-        last = example.length - 1
-        seen = network.seen(hs[last], example.inputs[last])
-        return network.readout.output(network.readout.net(params.readout, seen))
-    return jax.vmap(
-        lambda h, x: network.readout.output(network.readout.net(params.readout, network.seen(h, x)))
-    )(hs, example.inputs)
 
 
 def _all_finite(tree: Any) -> Array:

@@ -49,6 +49,7 @@ VARIANTS = {
     "elman": ("elman", {"hidden_size": 5}),
     "elman_logistic": ("elman", {"hidden_size": 5, "activation": "logistic"}),
     "elman_relu": ("elman", {"hidden_size": 5, "activation": "relu"}),
+    "elman_no_bias": ("elman", {"hidden_size": 5, "activation": "logistic", "bias": False}),
 }
 
 LSTM97_VARIANTS = tuple(name for name, (cell, _) in VARIANTS.items() if cell == "lstm97")

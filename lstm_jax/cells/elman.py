@@ -18,11 +18,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class ElmanParams(NamedTuple):
-    """Input weights, recurrent weights, biases."""
+    """Input weights, recurrent weights, biases; b is None where the units have none."""
 
     w: Array  # [H, D]
     r: Array  # [H, H]
-    b: Array  # [H]
+    b: Array | None  # [H]
 
 
 class ElmanState(NamedTuple):
@@ -31,13 +31,17 @@ class ElmanState(NamedTuple):
     h: Array  # [H]
 
 
-def elman(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cell:
+def elman(
+    input_size: int, hidden_size: int, *, activation: str = "tanh", bias: bool = True
+) -> Cell:
     """The simple recurrent net (Elman 1990): ``h_t = f(w x_t + r h_tm1 + b)``.
 
     Args:
       input_size: D.
       hidden_size: H.
       activation: f: "tanh", "logistic" or "relu".
+      bias: whether the units have biases; the nets that the 1997 paper compares itself with in
+        Tables 1 and 2 have none.
 
     Weights start uniform in ``[-1/sqrt(H), 1/sqrt(H)]``, biases at zero. It has no carousel, so
     the 1997 truncation stops the gradient through its whole state.
@@ -59,14 +63,15 @@ def elman(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cel
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> ElmanParams:
         shapes = [(hidden_size, input_size), (hidden_size, hidden_size)]
         w, r = uniform(key, init_range, shapes)
-        return ElmanParams(w=w, r=r, b=jnp.zeros(hidden_size))
+        return ElmanParams(w=w, r=r, b=jnp.zeros(hidden_size) if bias else None)
 
     def initial_state() -> ElmanState:
         return ElmanState(h=jnp.zeros(hidden_size))
 
     def gates(params: ElmanParams, state: ElmanState, x: Array) -> dict[str, Array]:
         require_input("elman", x, input_size)
-        return {"h": squash(params.w @ x + params.r @ state.h + params.b)}
+        net = params.w @ x + params.r @ state.h
+        return {"h": squash(net if params.b is None else net + params.b)}
 
     def step(params: ElmanParams, state: ElmanState, x: Array) -> tuple[ElmanState, Array]:
         h = gates(params, state, x)["h"]

@@ -17,7 +17,8 @@ class Lstm97Params(NamedTuple):
     """Weights of the hidden layer; a field is None where the net has no such weight.
 
     Rows are units, columns sources. The R recurrent sources are the input gates, the output
-    gates and the cell outputs of the step before, in this order.
+    gates and the cell outputs of the step before, in this order; the cell outputs alone where
+    gates are not seen.
     """
 
     w_i: Array  # [B, D]
@@ -50,20 +51,39 @@ class Lstm97Spec(NamedTuple):
     h: str
 
 
+G_RANGES = {"g2": 2.0, "h1": 1.0}
+H_RANGES = {"h1": 1.0, "g2": 2.0}
+"""Squashers that are a centred logistic, ``range * (2 / (1 + e^-x) - 1)``."""
+
+
 def squash_g(g: str, logistic: Array) -> Array:
     """The cell input's squasher, from the logistic of its net input (A.1, eq. 5).
 
-    "g2" is ``g(x) = 4 / (1 + e^-x) - 2`` in [-2, 2]; "g1" the logistic itself, in [0, 1].
+    "g2" is ``g(x) = 4 / (1 + e^-x) - 2`` in [-2, 2]; "h1" half of that; "g1" the logistic itself,
+    in [0, 1].
     """
-    return 4 * logistic - 2 if g == "g2" else logistic
+    return logistic if g == "g1" else 2 * G_RANGES[g] * logistic - G_RANGES[g]
+
+
+def slope_g(g: str, logistic: Array) -> Array:
+    """Its derivative, from the same."""
+    slope = logistic * (1 - logistic)
+    return slope if g == "g1" else slope * (2 * G_RANGES[g])
 
 
 def squash_h(h: str, c: Array) -> Array:
     """The cell output's squasher (A.1, eq. 4).
 
-    "h1" is ``h(x) = 2 / (1 + e^-x) - 1`` in [-1, 1]; "id" the identity.
+    "h1" is ``h(x) = 2 / (1 + e^-x) - 1`` in [-1, 1]; "g2" twice that; "id" the identity.
     """
-    return 2 * jax.nn.sigmoid(c) - 1 if h == "h1" else c
+    return c if h == "id" else 2 * H_RANGES[h] * jax.nn.sigmoid(c) - H_RANGES[h]
+
+
+def slope_h(h: str, squashed: Array) -> Array:
+    """Its derivative, from its value."""
+    if h == "id":
+        return jnp.ones_like(squashed)
+    return (H_RANGES[h] + squashed) * (H_RANGES[h] - squashed) / (2 * H_RANGES[h])
 
 
 def lstm97(
@@ -76,6 +96,7 @@ def lstm97(
     output_gate_bias: tuple[float, ...] | None = None,
     init_range: float = 0.1,
     recurrent: bool = True,
+    see_gates: bool = True,
     output_gate: bool = True,
     g: str = "g2",
     h: str = "h1",
@@ -102,9 +123,12 @@ def lstm97(
       output_gate_bias: the same for the output gates.
       init_range: weights start uniform in ``[-init_range, init_range]``; may be a traced scalar.
       recurrent: False lets hidden units see the inputs only (Experiments 2a and 2b).
+      see_gates: False leaves the gates out of s, as most later LSTMs do. The paper's weight
+        counts need them in (Greff et al. call it full gate recurrence).
       output_gate: False leaves the output gate out (o_t = 1).
-      g: "g2" (range [-2, 2]) or "g1" (logistic, [0, 1]).
-      h: "h1" (range [-1, 1]) or "id".
+      g: squasher of the cell input: "g2" (range [-2, 2]), "g1" (logistic, [0, 1]) or "h1".
+      h: squasher of the cell output: "h1" (range [-1, 1]), "id" or "g2". The legend of the
+        paper's Table 10 swaps the ranges that its text and equations give to g and h.
 
     Returns:
       A `Cell` with ``output_size = B * S``, `Lstm97Params` and `Lstm97State`.
@@ -121,11 +145,13 @@ def lstm97(
       (2,)
     """
     require_positive(input_size=input_size, num_blocks=num_blocks, block_size=block_size)
-    for name, value, choices in (("bias", bias, BIASES), ("g", g, ("g2", "g1"))):
+    for name, value, choices in (
+        ("bias", bias, BIASES),
+        ("g", g, (*G_RANGES, "g1")),
+        ("h", h, (*H_RANGES, "id")),
+    ):
         if value not in choices:
             raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}")
-    if h not in ("h1", "id"):
-        raise ValueError(f"h: {h!r} is not one of h1, id")
     given = {"input_gate_bias": input_gate_bias, "output_gate_bias": output_gate_bias}
     for name, values in given.items():
         if values is not None and bias == "none":
@@ -139,7 +165,7 @@ def lstm97(
 
     num_cells = num_blocks * block_size
     num_gates = num_blocks * (2 if output_gate else 1)
-    num_sources = num_gates + num_cells if recurrent else 0
+    num_sources = (num_gates if see_gates else 0) + num_cells if recurrent else 0
 
     def init(key: Array, init_range: float | Array = init_range) -> Lstm97Params:
         has = {"i": True, "o": output_gate, "z": True}
@@ -168,7 +194,7 @@ def lstm97(
         w, r, b = stack_all(params)
         net = w @ x
         if r is not None:
-            net = net + r @ _sources(state)
+            net = net + r @ _sources(state)[-num_sources:]
         if b is not None:
             net = net + b
         a = jax.nn.sigmoid(net)  # every squasher is an affine form of the logistic

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lstm_jax.gradients.autodiff import bptt, truncated
+from lstm_jax.gradients.rtrl import rtrl
 from lstm_jax.gradients.rule import GradientRule
 from lstm_jax.gradients.traces import traces
 
@@ -10,6 +11,7 @@ GRADIENT_RULES: dict[str, Callable[..., GradientRule]] = {
     "bptt": bptt,
     "truncated": truncated,
     "traces": traces,
+    "rtrl": rtrl,
 }
 
-__all__ = ["GRADIENT_RULES", "GradientRule", "bptt", "traces", "truncated"]
+__all__ = ["GRADIENT_RULES", "GradientRule", "bptt", "rtrl", "traces", "truncated"]

@@ -7,7 +7,7 @@ from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
-from lstm_jax.unroll import unroll
+from lstm_jax.unroll import as_vectors, unroll
 
 
 def bptt(network: Network, timing: str) -> GradientRule:
@@ -76,7 +76,8 @@ def _surrogate(
     """
     # Padding goes first: whatever it holds, zero times it in the backward pass would be NaN.
     steps = jnp.arange(example.inputs.shape[0], dtype=jnp.int32)
-    xs = jnp.where((steps < example.length)[:, None], example.inputs, 0.0)
+    inputs = as_vectors(example.inputs, network.cell.input_size)
+    xs = jnp.where((steps < example.length)[:, None], inputs, 0.0)
     _, hs = unroll(network.cell, params.cell, xs, state, length=example.length)
 
     def signal(h: Array, x: Array, target: Array) -> tuple[Array, Array]:

@@ -1,9 +1,7 @@
 """The learning algorithm of the 1997 paper itself: the truncated gradient, forward in time.
 
-Every function here takes arrays with any number of trailing axes: none for one network, one
-axis of lanes for many networks side by side (`kernels.lanes`). That is why products are written
-as sums over columns and not as ``@``: a column times a source is then one elementwise product
-over all lanes, which is also what makes it fast.
+Every function here takes arrays with trailing axes (`cells.trailing`): none for one network, one
+axis of lanes for many networks side by side (`kernels.lanes`).
 """
 
 from typing import NamedTuple
@@ -11,19 +9,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.lstm97 import (
-    Lstm97Params,
-    Lstm97Spec,
-    Lstm97State,
-    squash_g,
-    squash_h,
-    stack_all,
-)
+from lstm_jax.cells import trailing
+from lstm_jax.cells.lstm97 import Lstm97Params, Lstm97Spec, slope_h, squash_h
+from lstm_jax.cells.trailing import Now, Slopes, outer, per_block, per_cell, products
 from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
+from lstm_jax.unroll import as_vectors, is_symbols, scan_until
 
 
 class Traces(NamedTuple):
@@ -31,52 +25,51 @@ class Traces(NamedTuple):
 
     The suffix says which weights: x from the inputs, gates from the gates, h from the cell
     outputs of the step before, b the biases. `z` are the weights into the cell itself, `i` those
-    into its block's input gate. (The paper's D_v,m and D_in,v,m.)
+    into its block's input gate. (The paper's D_v,m and D_in,v,m.) None: there are no such
+    weights, or, for inputs that are symbols, they are summed up after the sequence.
     """
 
-    z_x: Array  # [C, D]
-    z_gates: Array  # [C, G]
-    z_h: Array  # [C, C]
+    z_x: Array | None  # [C, D]
+    z_gates: Array | None  # [C, G]
+    z_h: Array | None  # [C, C]
     z_b: Array  # [C]
-    i_x: Array
-    i_gates: Array
-    i_h: Array
+    i_x: Array | None
+    i_gates: Array | None
+    i_h: Array | None
     i_b: Array
 
 
 class _Sources(NamedTuple):
     """What the hidden units saw in a step."""
 
-    x: Array  # [D]
+    x: Array | None  # [D], None for symbols
     gates: Array  # [G] input gates, then output gates
     h: Array  # [C]
 
 
 class _Last(NamedTuple):
-    """What the last valid step adds to the traces: ``d[:, None] * y[None]`` for each source y."""
+    """What the last valid step adds to the traces: ``slope[:, None] * y[None]`` for a source y."""
 
-    d_z: Array  # [C] dc_v / dnet_v
-    d_i: Array  # [C] dc_v / dnet_in
+    slopes: Slopes
     sources: _Sources
 
 
-class _Now(NamedTuple):
-    """The internal state, and what the next step will see."""
+class _Errors(NamedTuple):
+    """The error signals of one step."""
 
-    c: Array  # [C]
-    gates: Array  # [G]
-    h: Array  # [C]
-
-
-class _Weights(NamedTuple):
-    """All hidden units in one array per kind of source: one fused product for all of them."""
-
-    w: Array  # [U, D]
-    r: Array | None  # [U, R]
-    b: Array | None  # [U]
+    e: Array  # [K] of the output units
+    c: Array  # [C] of the internal states
+    o: Array | None  # [B] of the output gates
 
 
-def traces(network: Network, timing: str) -> GradientRule:
+class _Steps(NamedTuple):
+    """What every step leaves behind, [T, ..], where the inputs are symbols."""
+
+    slopes: Slopes
+    errors: _Errors | None  # None where the target comes at the end
+
+
+def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRule:
     """The truncated gradient of `lstm97` by the paper's forward recursion (A.1, eqs 16 to 28).
 
     With f the logistic function, y_m a source's activation, in and out the gates of the block
@@ -90,14 +83,19 @@ def traces(network: Network, timing: str) -> GradientRule:
                                                       descend  - e_out y_m, - e_k h_v
 
     Equal to `truncated`, to rounding. Memory does not grow with T, and there is no backward
-    pass; so weights could change inside a sequence.
+    pass; so weights can change inside a sequence: given a `rate`, the rule uses
+    ``w - rate * (gradient so far)`` in each step, which makes the total the sum of updates made
+    after every time step. (Symbols are the exception to the memory: their D_vm are sparse, and
+    are summed up from what each step leaves behind.)
 
     Args:
       network: a network over an `lstm97` cell.
       timing: "end" or "every_step".
+      ragged: stop at the longest sequence of the lanes instead of the static bound; for tasks
+        whose bound is far above their length.
 
     Raises:
-      ValueError: for another cell, or an unknown timing.
+      ValueError: for another cell, or an unknown timing; by the rule, for a rate with "end".
 
     Example:
       >>> from lstm_jax import GRADIENT_RULES, adding, lstm97, network, readout
@@ -117,192 +115,250 @@ def traces(network: Network, timing: str) -> GradientRule:
             "'truncated' is the same gradient for any cell"
         )
 
+    every_step = timing == "every_step"
+
     def rule(
-        params: NetworkParams, example: Example, state: State | None = None
+        params: NetworkParams,
+        example: Example,
+        state: State | None = None,
+        rate: Array | float | None = None,
     ) -> tuple[Array, NetworkParams]:
-        lanes = example.length.shape
-        weights = _Weights(*stack_all(params.cell))
-        now = _start(spec, params, lanes, state)
-        carry = (now, _no_step(params, now), _no_traces(params.cell, now))
+        if rate is not None and not every_step:
+            raise ValueError("rate: updates after every step need the timing 'every_step'")
+        inputs = example.inputs
+        if rate is not None:
+            inputs = as_vectors(inputs, network.cell.input_size)
+        symbols = inputs if is_symbols(inputs) else None
+        now = trailing.start(spec, params.cell.w_z, example.length.shape, state)
+        no_input = jnp.zeros_like(params.cell.w_z[0]) if symbols is None else None
+        last = _Last(
+            Slopes(jnp.zeros_like(now.c), jnp.zeros_like(now.c)),
+            _Sources(no_input, now.gates, now.h),
+        )
+        total = _nothing(params, symbols is not None) if every_step else None
+        start = (now, last, _no_traces(params.cell, now, symbols is None), total)
+        weights = trailing.weights_of(params.cell)
 
         def step(carry, inputs):
-            (now, last, traced), accumulated = carry
-            x, t, target, mask = inputs
+            now, last, traced, total = carry
+            x, net_x, net_y, t, target, mask = inputs
             valid = (t < example.length)[None]
-            x = jnp.where(valid, x, 0.0)  # so that padding cannot leak, whatever it holds
-            if timing == "end":
+            used, current = params, weights
+            if rate is not None:
+                used = jax.tree.map(lambda w, grad: w - rate * grad, params, total)
+                current = trailing.weights_of(used.cell)
+            if x is not None:
+                x = jnp.where(valid, x, 0.0)  # so that padding cannot leak, whatever it holds
+                net_x = products(current.w, x)
+            if not every_step:
                 # One step late: read from the carry, the factors of the traces are computed
                 # once. In the same step XLA computes them again for each of their sources.
                 traced = _accumulate(traced, last)
-                now, last = _step(spec, weights, now, last, x, valid)
-                return ((now, last, traced), None), None
-            now, last = _step(spec, weights, now, last, x, valid)
+            seen = _Sources(x, now.gates, now.h)
+            now, slopes = trailing.advance(spec, current, now, net_x, valid)
+            last = _Last(
+                slopes, jax.tree.map(lambda new, old: jnp.where(valid, new, old), seen, last[1])
+            )
+            if not every_step:
+                left = None if symbols is None else _Steps(slopes, None)
+                return (now, last, traced, None), (None, left)
             traced = _accumulate(traced, last)
-            y, e = _output(network, params.readout, now, last.sources, target)
-            e = jnp.where(valid & mask[None], e, 0.0)
-            grads = _gradient(spec, network, params, now, last.sources, traced, e)
-            accumulated = jax.tree.map(jnp.add, accumulated, grads)
-            return ((now, last, traced), accumulated), y
+            y, e = _output(network, used.readout, now, x, net_y, target)
+            errors = _errors(spec, used.readout, now, jnp.where(valid & mask[None], e, 0.0))
+            grads = _gradient(network, params, now, last.sources, traced, errors)
+            total = jax.tree.map(jnp.add, total, grads)
+            left = None if symbols is None else _Steps(slopes, errors)
+            return (now, last, traced, total), (y, left)
 
-        every_step = timing == "every_step"
+        direct = None
+        if network.direct and symbols is not None:
+            direct = trailing.columns(params.readout.v[:, now.c.shape[0] :], symbols)
         xs = (
-            example.inputs,
-            jnp.arange(example.inputs.shape[0], dtype=jnp.int32),
+            inputs if symbols is None else None,
+            None if symbols is None else trailing.columns(weights.w, symbols),
+            direct if every_step else None,
+            jnp.arange(inputs.shape[0], dtype=jnp.int32),
             example.targets if every_step else None,
             require_mask(example) if every_step else None,
         )
-        total = jax.tree.map(jnp.zeros_like, params) if every_step else None
-        (carry, grads), outputs = jax.lax.scan(step, (carry, total), xs)
-        if every_step:
-            return outputs, grads  # pyright: ignore[reportReturnType]  # both are there then
-        now, last, traced = carry
-        traced = _accumulate(traced, last)
-        outputs, e = _output(network, params.readout, now, last.sources, example.targets)
-        return outputs, _gradient(spec, network, params, now, last.sources, traced, e)
+        if ragged:
+            ended = scan_until(step, start, xs, jnp.max(example.length))
+        else:
+            ended = jax.lax.scan(step, start, xs)
+        (now, last, traced, grads), (outputs, left) = ended
+        if not every_step:
+            traced = _accumulate(traced, last)
+            at_last = net_y = None
+            if symbols is not None:
+                steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
+                steps = steps.reshape(-1, *[1] * example.length.ndim)
+                at_last = steps == example.length[None] - 1
+            if direct is not None:
+                net_y = _only(at_last, direct).sum(axis=0)
+            x = last.sources.x
+            outputs, e = _output(network, params.readout, now, x, net_y, example.targets)
+            errors = _errors(spec, params.readout, now, e)
+            grads = _gradient(network, params, now, last.sources, traced, errors)
+            if symbols is not None:
+                left = _Steps(left.slopes, jax.tree.map(lambda e: _only(at_last, e[None]), errors))
+        if symbols is not None:
+            grads = _with_inputs(spec, network, grads, symbols, left)
+        return outputs, grads  # pyright: ignore[reportReturnType]  # both are there by now
 
     return rule
 
 
-def _step(
-    spec: Lstm97Spec, weights: _Weights, now: _Now, last: _Last, x: Array, valid: Array
-) -> tuple[_Now, _Last]:
-    """One time step of all units; after the sequence's end nothing moves."""
-    num_cells, num_gates = now.c.shape[0], now.gates.shape[0]
-    net = _products(weights.w, x)
-    if weights.b is not None:
-        net = net + weights.b
-    if weights.r is not None:
-        net = net + _products(weights.r[:, :num_gates], now.gates)
-        net = net + _products(weights.r[:, num_gates:], now.h)
-    a = jax.nn.sigmoid(net)
-    gates = a[:num_gates]
-    i = _per_cell(spec, gates[: spec.num_blocks], num_cells)
-    logistic = a[num_gates:]
-    z = squash_g(spec.g, logistic)
-    dz = logistic * (1 - logistic) * (4 if spec.g == "g2" else 1)
-    moving_i = jnp.where(valid, i, 0.0)
-
-    c = now.c + moving_i * z
-    h = squash_h(spec.h, c)
-    if spec.output_gate:
-        h = _per_cell(spec, gates[spec.num_blocks :], num_cells) * h
-    gates, h = jnp.where(valid, gates, now.gates), jnp.where(valid, h, now.h)
-    seen = _Sources(x, now.gates, now.h)
-    sources = jax.tree.map(lambda new, old: jnp.where(valid, new, old), seen, last.sources)
-    return _Now(c, gates, h), _Last(dz * moving_i, z * moving_i * (1 - i), sources)
-
-
 def _accumulate(traced: Traces, last: _Last) -> Traces:
     """The traces after a step; its factors are zero beyond the sequence's end."""
-    d_z, d_i, (x, gates, h) = last
+    (d_z, d_i), (x, gates, h) = last
+
+    def grown(trace: Array | None, slope: Array, source: Array | None) -> Array | None:
+        return None if trace is None or source is None else trace + outer(slope, source)
+
     return Traces(
-        z_x=traced.z_x + _outer(d_z, x),
-        z_gates=traced.z_gates + _outer(d_z, gates),
-        z_h=traced.z_h + _outer(d_z, h),
+        z_x=grown(traced.z_x, d_z, x),
+        z_gates=grown(traced.z_gates, d_z, gates),
+        z_h=grown(traced.z_h, d_z, h),
         z_b=traced.z_b + d_z,
-        i_x=traced.i_x + _outer(d_i, x),
-        i_gates=traced.i_gates + _outer(d_i, gates),
-        i_h=traced.i_h + _outer(d_i, h),
+        i_x=grown(traced.i_x, d_i, x),
+        i_gates=grown(traced.i_gates, d_i, gates),
+        i_h=grown(traced.i_h, d_i, h),
         i_b=traced.i_b + d_i,
     )
 
 
 def _output(
-    network: Network, params: ReadoutParams, now: _Now, sources: _Sources, target: Array
+    network: Network,
+    params: ReadoutParams,
+    now: Now,
+    x: Array | None,
+    net_y: Array | None,
+    target: Array,
 ) -> tuple[Array, Array]:
-    """The outputs y_k and the error signals e_k."""
-    net = _products(params.v, network.seen(now.h, sources.x))
+    """The outputs y_k and the error signals e_k; `net_y` is what symbols give to the outputs."""
+    if x is None:
+        net = products(params.v[:, : now.h.shape[0]], now.h)
+        net = net if net_y is None else net + net_y
+    else:
+        net = products(params.v, network.seen(now.h, x))
     if params.b is not None:
         net = net + params.b
     return network.readout.output(net), network.readout.delta(net, target)
 
 
+def _errors(spec: Lstm97Spec, params: ReadoutParams, now: Now, e: Array) -> _Errors:
+    """The error signals behind the output units."""
+    num_cells = now.c.shape[0]
+    back = sum(params.v[k, :num_cells] * e[k][None] for k in range(e.shape[0]))
+    squashed = squash_h(spec.h, now.c)
+    dh = slope_h(spec.h, squashed)
+    if not spec.output_gate:
+        return _Errors(e, back * dh, None)
+    o = now.gates[spec.num_blocks :]
+    e_o = (o * (1 - o)) * per_block(spec, squashed * back)
+    return _Errors(e, per_cell(spec, o, num_cells) * (back * dh), e_o)
+
+
 def _gradient(
-    spec: Lstm97Spec,
     network: Network,
     params: NetworkParams,
-    now: _Now,
+    now: Now,
     sources: _Sources,
     traced: Traces,
-    e: Array,  # [K]
+    errors: _Errors,
 ) -> NetworkParams:
     """The contribution of the errors at one time step, to be descended."""
-    num_blocks, num_cells = spec.num_blocks, now.c.shape[0]
-    back = sum(params.readout.v[k, :num_cells] * e[k][None] for k in range(e.shape[0]))
-    squashed = squash_h(spec.h, now.c)
-    dh = (1 + squashed) * (1 - squashed) / 2 if spec.h == "h1" else jnp.ones_like(squashed)
-    o = now.gates[num_blocks:]
-    e_c = back * dh
-    if spec.output_gate:
-        e_c = _per_cell(spec, o, num_cells) * e_c
-    recurrent = params.cell.r_z is not None
-    z_w, z_r, z_b = _against(-e_c, traced[:4])
-    i_w, i_r, i_b = (_per_block(spec, d) for d in _against(-e_c, traced[4:]))
+    spec: Lstm97Spec = network.cell.spec
+    has, (x, gates, h) = params.cell, sources
+    z, i = traced[:4], traced[4:]
+
+    def against(trace: Array | None) -> Array | None:
+        if trace is None:
+            return None
+        return (-errors.c[:, None] if trace.ndim > errors.c.ndim else -errors.c) * trace
+
+    def block(trace: Array | None) -> Array | None:
+        return None if trace is None else per_block(spec, trace)
+
+    def recurrent(parts: tuple[Array | None, ...]) -> Array | None:
+        there = [part for part in parts if part is not None]
+        return jnp.concatenate(there, axis=1) if there else None
+
     w_o = r_o = b_o = None
-    if spec.output_gate:
-        b_o = -(o * (1 - o)) * _per_block(spec, squashed * back)
-        w_o = _outer(b_o, sources.x)
-        r_o = _outer(b_o, jnp.concatenate([sources.gates, sources.h])) if recurrent else None
-    has = params.cell
+    if errors.o is not None:
+        b_o = -errors.o
+        w_o = None if x is None else outer(b_o, x)
+        if has.r_o is not None:
+            seen = jnp.concatenate([gates, h]) if traced.z_gates is not None else h
+            r_o = outer(b_o, seen)
     cell = Lstm97Params(
-        w_i=i_w,
+        w_i=block(against(i[0])),
         w_o=w_o,
-        w_z=z_w,
-        r_i=i_r if recurrent else None,
+        w_z=against(z[0]),
+        r_i=block(recurrent((against(i[1]), against(i[2])))),
         r_o=r_o,
-        r_z=z_r if recurrent else None,
-        b_i=None if has.b_i is None else i_b,
+        r_z=recurrent((against(z[1]), against(z[2]))),
+        b_i=None if has.b_i is None else block(against(i[3])),
         b_o=None if has.b_o is None else b_o,
-        b_z=None if has.b_z is None else z_b,
+        b_z=None if has.b_z is None else against(z[3]),
     )
-    v = -_outer(e, network.seen(now.h, sources.x))
-    return NetworkParams(cell, ReadoutParams(v, None if params.readout.b is None else -e))
+    v = -outer(errors.e, now.h if x is None else network.seen(now.h, x))
+    return NetworkParams(cell, ReadoutParams(v, None if params.readout.b is None else -errors.e))
 
 
-def _against(e: Array, traced: tuple[Array, ...]) -> tuple[Array, Array, Array]:
-    """``e_v D_vm`` for the weights from inputs, from recurrent sources, and for the biases."""
-    x, gates, h, b = traced
-    return e[:, None] * x, e[:, None] * jnp.concatenate([gates, h], axis=1), e * b
+def _with_inputs(
+    spec: Lstm97Spec, network: Network, grads: NetworkParams, symbols: Array, left: _Steps
+) -> NetworkParams:
+    """The gradients of the weights from the inputs as well, where those are symbols.
+
+    With E_v(t) the sum of e_v over the steps from t on, the weight from symbol s to cell v
+    descends ``- sum of E_v(t) dc_v/dnet_v(t)`` over the steps t that show s.
+    """
+    (d_z, d_i), errors = left
+    assert errors is not None
+    _, later = jax.lax.scan(
+        lambda total, e: (total + e, total + e), jnp.zeros_like(errors.c[0]), errors.c, reverse=True
+    )
+    parts = [-later * d_z, jax.vmap(lambda e: per_block(spec, e))(-later * d_i)]
+    if errors.o is not None:
+        parts.append(-errors.o)
+    if network.direct:
+        parts.append(-errors.e)
+    sums = trailing.add_by_symbol(symbols, jnp.concatenate(parts, axis=1), network.cell.input_size)
+    ends = [0]
+    for part in parts:
+        ends.append(ends[-1] + part.shape[1])
+    pieces = [sums[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    w_z, w_i = pieces[:2]
+    w_o = pieces[2] if errors.o is not None else None
+    v = grads.readout.v
+    v = jnp.concatenate([v, pieces[-1]], axis=1) if network.direct else v
+    cell = grads.cell._replace(w_i=w_i, w_o=w_o, w_z=w_z)
+    return NetworkParams(cell, grads.readout._replace(v=v))
 
 
-def _start(
-    spec: Lstm97Spec, params: NetworkParams, lanes: tuple[int, ...], state: Lstm97State | None
-) -> _Now:
-    dtype = params.cell.w_z.dtype
-    if state is not None:
-        gates = [gate for gate in (state.i, state.o) if gate is not None]
-        return _Now(state.c, jnp.concatenate(gates), state.h)
-    num_gates = spec.num_blocks * (2 if spec.output_gate else 1)
-    cells = jnp.zeros((spec.num_blocks * spec.block_size, *lanes), dtype)
-    return _Now(cells, jnp.zeros((num_gates, *lanes), dtype), cells)
+def _nothing(params: NetworkParams, symbols: bool) -> NetworkParams:
+    """Zero gradients; without the weights from the inputs where those are symbols."""
+    zero = jax.tree.map(jnp.zeros_like, params)
+    if not symbols:
+        return zero
+    cell = zero.cell._replace(w_i=None, w_o=None, w_z=None)
+    return NetworkParams(
+        cell, zero.readout._replace(v=zero.readout.v[:, : params.cell.w_z.shape[0]])
+    )
 
 
-def _no_step(params: NetworkParams, now: _Now) -> _Last:
-    zero = jnp.zeros_like(now.c)
-    return _Last(zero, zero, _Sources(jnp.zeros_like(params.cell.w_z[0]), now.gates, now.h))
-
-
-def _no_traces(params: Lstm97Params, now: _Now) -> Traces:
-    x = jnp.zeros_like(params.w_z)
-    zero = [x, _outer(now.c, now.gates) * 0.0, _outer(now.c, now.h) * 0.0, jnp.zeros_like(now.c)]
+def _no_traces(params: Lstm97Params, now: Now, inputs: bool) -> Traces:
+    x = jnp.zeros_like(params.w_z) if inputs else None
+    gates = h = None
+    if params.r_z is not None:
+        num_gates = params.r_z.shape[1] - now.c.shape[0]
+        gates = jnp.zeros_like(params.r_z[:, :num_gates]) if num_gates else None
+        h = jnp.zeros_like(params.r_z[:, num_gates:])
+    zero = [x, gates, h, jnp.zeros_like(now.c)]
     return Traces(*zero, *zero)
 
 
-def _products(w: Array, y: Array) -> Array:
-    """``w @ y`` as a sum over columns."""
-    return sum((w[:, m] * y[m][None] for m in range(w.shape[1])), start=jnp.zeros_like(w[:, 0]))
-
-
-def _outer(f: Array, y: Array) -> Array:
-    return f[:, None] * y[None]
-
-
-def _per_cell(spec: Lstm97Spec, gate: Array, num_cells: int) -> Array:
-    """Each block's gate, once for each of its cells."""
-    shape = (spec.num_blocks, spec.block_size, *gate.shape[1:])
-    return jnp.broadcast_to(gate[:, None], shape).reshape(num_cells, *gate.shape[1:])
-
-
-def _per_block(spec: Lstm97Spec, cells: Array) -> Array:
-    """The sum over the cells of each block."""
-    return cells.reshape(spec.num_blocks, spec.block_size, *cells.shape[1:]).sum(axis=1)
+def _only(where: Array, values: Array) -> Array:
+    """Values ``[T, F]`` where a step ``[T]`` is meant, zero elsewhere; trailing axes alike."""
+    return jnp.where(where[:, None], values, 0.0)

@@ -1,25 +1,29 @@
 """Many networks side by side with the lanes on the last axis, where the processor's vectors are."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.gradients.rule import GradientRule
+from lstm_jax.kernels.stored import stored
 from lstm_jax.network import NetworkParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array
+from lstm_jax.unroll import is_symbols
 
 
 def lanes_last(
     rule: GradientRule,
-) -> Callable[[NetworkParams, Example], tuple[Array, NetworkParams]]:
+) -> Callable[..., tuple[Array, NetworkParams]]:
     """``vmap(rule)`` over L networks, laid out with features first and lanes last.
 
     For a rule that is written for arrays with trailing axes (`traces`). `jax.vmap` puts lanes
     first wherever ranks differ, and a loop over the few features of a tiny network does not fill
     a vector register; with the lanes last every operation of the time step does. Arguments and
-    results have the lanes first, as elsewhere; they are turned once per sequence.
+    results have the lanes first, as elsewhere; they are turned once per sequence. Further
+    arguments of the rule (a state, a rate) go the same way.
 
     Example:
       >>> from lstm_jax import adding, lstm97, readout
@@ -34,8 +38,10 @@ def lanes_last(
       True
     """
 
-    def lanes(params: NetworkParams, examples: Example) -> tuple[Array, NetworkParams]:
-        last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (params, examples))
+    def lanes(params: NetworkParams, examples: Example, *rest: Any) -> tuple[Array, NetworkParams]:
+        if is_symbols(examples.inputs):
+            examples = examples._replace(inputs=stored(examples.inputs))
+        last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (params, examples, *rest))
         results = rule(*last)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), results)
 

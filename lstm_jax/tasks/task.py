@@ -3,20 +3,27 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from lstm_jax import draws
 from lstm_jax.types import Array
 
 
 class Example(NamedTuple):
     """One sequence. Inputs after `length` are zero.
 
-    `targets` is ``[K]`` where the target comes at the end, ``[T, K]`` where it comes at every
-    step; then `mask` says which steps have one.
+    `inputs` are numbers, or whole numbers ``[T]`` where each step shows one of D symbols: symbol
+    s stands for the s-th unit vector, and costs no product. `targets` is ``[K]`` where the target
+    comes at the end, ``[T, K]`` where it comes at every step; then `mask` says which steps have
+    one. `legal` says which outputs may be the most active ones where the task asks that.
     """
 
-    inputs: Array  # [T, D]
+    inputs: Array  # [T, D], or symbols [T] int32
     targets: Array  # [K] or [T, K]
     length: Array  # [] int32
     mask: Array | None = None  # [T] bool
+    legal: Array | None = None  # [T, K] bool
 
 
 class Task(NamedTuple):
@@ -29,10 +36,12 @@ class Task(NamedTuple):
       length: T, the static bound of a sequence.
       mean_length: the mean number of time steps of a sequence.
       timing: "end" (targets ``[K]`` at the last step) or "every_step" (``[T, K]``).
-      sample: ``key -> Example``.
+      sample: ``(key, trial=0) -> Example``; a training sequence of a trial of this number, which
+        matters where trials have training sets of their own.
       error: ``(outputs, example) -> []``; the mean absolute error.
       squared_error: ``(outputs, example) -> []``; the mean squared error.
       correct: ``(outputs, example) -> [] bool``; the paper's own criterion.
+      test: ``(key, number, trial=0) -> Example``; the number-th test sequence.
     """
 
     name: str
@@ -41,7 +50,87 @@ class Task(NamedTuple):
     length: int
     mean_length: float
     timing: str
-    sample: Callable[[Array], Example]
+    sample: Callable[..., Example]
     error: Callable[[Array, Example], Array]
     squared_error: Callable[[Array, Example], Array]
     correct: Callable[[Array, Example], Array]
+    test: Callable[..., Example]
+
+
+def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
+    """``(key, number, trial=0) -> Example``: test sequences drawn like those for training.
+
+    Example:
+      >>> from lstm_jax import adding
+      >>> key = jax.random.key(0, impl="threefry2x32")
+      >>> a, b = (fresh_tests(adding(T=11).sample)(key, number) for number in (0, 1))
+      >>> bool((a.inputs == b.inputs).all())
+      False
+    """
+
+    def test(key: Array, number: Array | int, trial: Array | int = 0) -> Example:
+        data = draws.fold_in(key, number)
+        return sample(jax.random.wrap_key_data(data, impl="threefry2x32"), trial)
+
+    return test
+
+
+def mean_error(outputs: Array, example: Example) -> Array:
+    """The mean absolute error over outputs and, where there is a mask, over its steps.
+
+    Example:
+      >>> example = Example(jnp.zeros((3, 1)), jnp.array([1.0]), jnp.int32(3))
+      >>> float(mean_error(jnp.array([0.75]), example))
+      0.25
+    """
+    return _mean(jnp.abs(outputs - example.targets), example)
+
+
+def mean_squared_error(outputs: Array, example: Example) -> Array:
+    """The same of the squared error.
+
+    Example:
+      >>> example = Example(jnp.zeros((3, 1)), jnp.array([1.0]), jnp.int32(3))
+      >>> float(mean_squared_error(jnp.array([0.75]), example))
+      0.0625
+    """
+    return _mean((outputs - example.targets) ** 2, example)
+
+
+def all_within(limit: float) -> Callable[[Array, Example], Array]:
+    """``(outputs, example) -> [] bool``: every output with a target is off by less than `limit`.
+
+    Example:
+      >>> example = Example(jnp.zeros((3, 1)), jnp.array([1.0]), jnp.int32(3))
+      >>> bool(all_within(0.3)(jnp.array([0.75]), example))
+      True
+    """
+
+    def correct(outputs: Array, example: Example) -> Array:
+        near = jnp.abs(outputs - example.targets) < limit
+        if example.mask is None:
+            return jnp.all(near)
+        return jnp.all(near | ~_steps(example.mask, near))
+
+    return correct
+
+
+def below(u: Array, n: int | Array) -> Array:
+    """A whole number in ``0 .. n - 1`` from u uniform in [0, 1).
+
+    Example:
+      >>> int(below(jnp.float32(0.5), 10))
+      5
+    """
+    return jnp.floor(u * jnp.asarray(n, u.dtype)).astype(jnp.int32)
+
+
+def _mean(errors: Array, example: Example) -> Array:
+    if example.mask is None:
+        return jnp.mean(errors)
+    counted = _steps(example.mask, errors)
+    return jnp.sum(jnp.where(counted, errors, 0.0)) / jnp.sum(counted, dtype=errors.dtype)
+
+
+def _steps(mask: Array, per_output: Array) -> Array:
+    return jnp.broadcast_to(mask[:, None], per_output.shape)

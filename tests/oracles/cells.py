@@ -27,9 +27,10 @@ ACTIVATIONS = {"tanh": np.tanh, "logistic": sigmoid, "relu": lambda x: np.maximu
 
 
 def elman(p, xs, h, activation):
-    """`p` maps w, r and b to arrays. Returns (h, ys)."""
+    """`p` maps w, r and b to arrays, b to None where there is none. Returns (h, ys)."""
     ys = []
+    b = 0.0 if p["b"] is None else p["b"]
     for x in xs:
-        h = ACTIVATIONS[activation](p["w"] @ x + p["r"] @ h + p["b"])
+        h = ACTIVATIONS[activation](p["w"] @ x + p["r"] @ h + b)
         ys.append(h)
     return h, np.array(ys)
