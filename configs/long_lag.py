@@ -127,6 +127,8 @@ _2C: dict[str, Any] = {
     "learning_rate": 0.01,
     "num_trials": 20,
     "growth_window": 0,
+    "exam_every": 1000,
+    "max_sequences": 600_000,
 }
 _ROWS = {
     "smoke": _2C
@@ -135,6 +137,7 @@ _ROWS = {
         "q": 10,
         "num_trials": 4,
         "max_sequences": 2_000,
+        "exam_every": 100,
         "exam_size": 256,
         "num_test": 256,
         "curve_every": 100,

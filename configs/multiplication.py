@@ -37,7 +37,7 @@ FIELDS = standard_fields(
     rows=("n140",),
     learning_rate=0.1,
     wrong_below=140,
-    max_sequences=5_000_000,
+    max_sequences=4_000_000,
 ) | {
     "task": Field("multiplication", "what is learnt", choices=("multiplication",)),
     "T": Field(100, "shortest sequence in steps; the longest has T + T/10", low=11, high=100_000),

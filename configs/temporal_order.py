@@ -38,7 +38,7 @@ FIELDS = standard_fields(
     rows=("6a",),
     num_trials=20,
     input_gate_bias=(-2.0, -4.0),
-    max_sequences=5_000_000,
+    max_sequences=3_000_000,
     error_limit=0.1,
 ) | {
     "task": Field("temporal_order", "what is learnt", choices=("temporal_order",)),

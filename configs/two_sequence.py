@@ -52,7 +52,7 @@ FIELDS = standard_fields(
     output_gate_bias=(-2.0, -4.0, -6.0),
     output_bias=False,
     learning_rate=1.0,
-    max_sequences=5_000_000,
+    max_sequences=1_500_000,
     exam_error_below=0.01,
 ) | {
     "task": Field("two_sequence", "what is learnt", choices=("two_sequence",)),
@@ -85,7 +85,7 @@ def _row(variant: str, T: int, N: int) -> dict[str, Any]:
     if variant == "3b":
         row |= {"exam_wrong_below": 6, "exam_error_below": 0.04}
     if variant == "3c":
-        row |= {"learning_rate": 0.1, "exam_error_below": 0.015}
+        row |= {"learning_rate": 0.1, "exam_error_below": 0.015, "max_sequences": 3_000_000}
     return row
 
 

@@ -1,5 +1,7 @@
 """What a row would cost, said before anything compiles."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -29,14 +31,15 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(trial.network.init, key)
     weights = num_weights(params)
-    against = "" if paper is None else f" (paper: {paper.num_weights})"
+    published = None if paper is None else paper.num_weights
+    against = "" if published is None else f" (paper: {published})"
 
     per_device = layout.num_lanes // layout.num_devices
     turns = -(-config.num_trials // layout.num_lanes)  # how often the lanes are filled
     seconds_each = layout.ns_per_trial_step * 1e-9 * task.mean_length * per_device * turns
     at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
     at_most += f"{config.max_sequences:,} sequences"
-    if paper is not None:
+    if paper is not None and math.isfinite(paper.num_sequences):
         expected = format_duration(seconds_each * paper.num_sequences)
         at_most = f"about {expected} at the paper's {paper.num_sequences:,.0f} sequences, {at_most}"
 

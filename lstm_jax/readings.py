@@ -40,9 +40,9 @@ def describe_reading(config: ml_collections.ConfigDict, readings: Sequence[Readi
     for reading in readings:
         value = config[reading.field]
         if reading.text is None:
-            parts.append(f"{reading.field}={_show(value)} (text: open)")
+            parts.append(f"{reading.field}={show_value(value)} (text: open)")
         elif value != reading.text:
-            parts.append(f"{reading.field}={_show(value)} (text: {_show(reading.text)})")
+            parts.append(f"{reading.field}={show_value(value)} (text: {show_value(reading.text)})")
     return "; ".join(parts) if parts else "as the text says"
 
 
@@ -70,8 +70,8 @@ def deviations_markdown(experiments: Mapping[str, Any]) -> str:
         lines += ["", f"## {title}", "", "| field | what | text | default |", "|---|---|---|---|"]
         for reading in readings:
             default = fields[reading.field].default
-            text = "open" if reading.text is None else _show(reading.text)
-            shown = _show(default)
+            text = "open" if reading.text is None else show_value(reading.text)
+            shown = show_value(default)
             shown = shown if default == reading.text else f"**{shown}**"
             lines.append(f"| `{reading.field}` | {reading.question} | {text} | {shown} |")
         lines.append("")
@@ -79,7 +79,13 @@ def deviations_markdown(experiments: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _show(value: Any) -> str:
+def show_value(value: Any) -> str:
+    """A field's value as these texts write it.
+
+    Example:
+      >>> show_value((-3.0, -6.0)), show_value(()), show_value(0.5), show_value("logistic")
+      ('(-3, -6)', 'random', '0.5', 'logistic')
+    """
     if isinstance(value, tuple):
         return "(" + ", ".join(f"{item:g}" for item in value) + ")" if value else "random"
     return f"{value:g}" if isinstance(value, float) else str(value)

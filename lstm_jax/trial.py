@@ -196,7 +196,12 @@ def make_trial(
         """What the rule needs beyond weights and example to update after every time step."""
         if update_every == "sequence":
             return ()
-        return None, state.opt_state.hyperparams["learning_rate"]
+        rate = state.opt_state.hyperparams["learning_rate"]
+        if grows is None:
+            return None, rate
+        # Within a sequence too, nothing reaches cells that are not there yet.
+        each: Any = jax.tree.map(lambda w: jnp.full_like(w, rate), state.params)
+        return None, growth.hold(each, state.growth)
 
     def answer(params: Params, example: Example, *rest: Any) -> tuple[Array, Params]:
         if batch_size == 1:
@@ -275,11 +280,11 @@ def make_trial(
         return learn(state, example, outputs, grads, clock)
 
     def update_lanes(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
-        examples = jax.vmap(draw)(states)
+        examples, rest = jax.vmap(draw)(states), jax.vmap(rates)(states)
         if kernel is not None and batch_size == 1:
-            outputs, grads = kernel(rule)(states.params, examples, *rates(states))
+            outputs, grads = kernel(rule)(states.params, examples, *rest)
         else:
-            outputs, grads = jax.vmap(answer)(states.params, examples, *rates(states))
+            outputs, grads = jax.vmap(answer)(states.params, examples, *rest)
         return jax.vmap(learn, in_axes=(0, 0, 0, 0, None))(states, examples, outputs, grads, clock)
 
     def examine_lanes(states: TrialState) -> TrialState:

@@ -16,6 +16,7 @@ from lstm_jax.network import network
 from lstm_jax.readout import readout
 from lstm_jax.stopping import all_of, consecutive_correct, mean_error_below
 from lstm_jax.tasks import Example, Task
+from lstm_jax.tasks.task import fresh_tests
 from lstm_jax.trial import make_trial
 
 T, D = 3, 1
@@ -39,7 +40,8 @@ def make_network():
 
 
 def make_task():
-    def sample(key):
+    def sample(key, trial=0):
+        del trial
         inputs = jax.random.uniform(key, (T, D), minval=-1.0, maxval=1.0)
         length = jnp.where(inputs[2, 0] > 0, 3, 2).astype(jnp.int32)
         inputs = jnp.where(jnp.arange(T)[:, None] < length, inputs, 0.0)
@@ -65,6 +67,7 @@ def make_task():
         error=error,
         squared_error=squared_error,
         correct=correct,
+        test=fresh_tests(sample),
     )
 
 

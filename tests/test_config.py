@@ -14,6 +14,7 @@ from lstm_jax.config import (
     ConfigError,
     Field,
     check_config,
+    check_standard,
     check_value,
     describe_fields,
     make_config,
@@ -34,7 +35,7 @@ def parse(*argv, **others):
         arg_names=adding.ARGS,
         usage="python -m experiments.adding: the adding problem",
         extra_flags=EXTRA,
-        check=adding.check,
+        check=check_standard,
         **others,
     )
 
@@ -372,7 +373,7 @@ def test_check_config():
     with pytest.raises(ConfigError, match=r"config\.T=3: must be an integer"):
         check_config(ConfigDict(values | {"T": 3}), adding.FIELDS)
     with pytest.raises(ConfigError, match="no such field; nearest: seed"):
-        check_config(ConfigDict(values | {"sede": 3}), adding.FIELDS)
+        check_config(ConfigDict(values | {"seeed": 3}), adding.FIELDS)
 
 
 @pytest.mark.parametrize(

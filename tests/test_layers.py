@@ -20,6 +20,8 @@ PURE = (
     "gradients",
     "stopping",
     "kernels",
+    "exams",
+    "growth",
     "trial",
 )
 SHELL = (
@@ -37,8 +39,11 @@ SHELL = (
     "progress",
     "dry_run",
     "inspect",
+    "rows",
+    "report",
     "interop",
     "experiment",
+    "paper",
 )
 FLOW = PURE + SHELL
 # Everything that reads the world, writes to it, or waits for it.

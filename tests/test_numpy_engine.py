@@ -45,6 +45,7 @@ class Case(NamedTuple):
     mean_error: float
     window: int
     direct: bool = False
+    update_every: str = "sequence"
 
 
 CASES = {
@@ -111,6 +112,20 @@ CASES = {
         window=2000,
         direct=True,
     ),
+    # the other reading of the same experiments: weights change after every time step
+    "embedded Reber grammar, in steps": Case(
+        embedded_reber(),
+        {"num_blocks": 2, "block_size": 1, "bias": "gates", "output_gate_bias": (-1.0, -2.0)},
+        {"bias": False},
+        0.5,
+        0.2,
+        60,
+        training.legal_most_active,
+        num_correct=1,
+        mean_error=0.1,
+        window=50,
+        update_every="step",
+    ),
 }
 
 
@@ -133,6 +148,7 @@ def make(case, task):
         stop,
         optax.sgd,
         max_sequences=case.num_updates,
+        update_every=case.update_every,
         kernel=lanes_last,
     )
 
@@ -198,7 +214,8 @@ def by_numpy(name, n):
             stopping.mean_error_below(history, case.mean_error, case.window)
         )
 
-    return list(training.train(net, sequences(name, n), case.rate, case.right, stops))
+    in_steps = case.update_every == "step"
+    return list(training.train(net, sequences(name, n), case.rate, case.right, stops, in_steps))
 
 
 def by_lanes(name, double):

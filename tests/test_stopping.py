@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.stopping import Outcome, all_of, consecutive_correct, mean_error_below
+from lstm_jax.stopping import (
+    Outcome,
+    all_of,
+    consecutive_correct,
+    few_wrong,
+    mean_error_below,
+)
 from tests.oracles import stopping as oracle
 
 # All errors below are whole multiples of this, so that sums are exact in any order and number
@@ -51,6 +57,9 @@ def history(outcomes):
 RULES = {
     "consecutive_1": (consecutive_correct(1), partial(oracle.consecutive_correct, num=1)),
     "consecutive_7": (consecutive_correct(7), partial(oracle.consecutive_correct, num=7)),
+    "few_wrong_of_1": (few_wrong(1, window=1), partial(oracle.few_wrong, limit=1, window=1)),
+    "few_wrong_of_15": (few_wrong(3, window=15), partial(oracle.few_wrong, limit=3, window=15)),
+    "none_wrong_of_8": (few_wrong(1, window=8), partial(oracle.consecutive_correct, num=8)),
     "mean_window_1": (
         mean_error_below(0.01, window=1),
         partial(oracle.mean_error_below, limit=0.01, window=1),
@@ -100,9 +109,13 @@ def test_eager_updates_one_by_one_agree():
         assert bool(done) == definition(seen)
 
 
-@pytest.mark.parametrize("start", [0, 1, 5, 12, 10_000_019])
-def test_a_shared_clock_changes_nothing(start):
-    rule, _ = RULES["mean_window_13"]
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("mean_window_13", start) for start in (0, 1, 5, 12, 10_000_019)]
+    + [("few_wrong_of_15", start) for start in (1, 10_000_019)],
+)
+def test_a_shared_clock_changes_nothing(name, start):
+    rule, _ = RULES[name]
     outcomes = random_streams(seed=1, num_streams=20, num_outcomes=120)
     clock = jnp.broadcast_to(start + jnp.arange(120, dtype=jnp.int32), (20, 120))
     with_clock = jax.jit(jax.vmap(lambda o, c: run(rule, o, c)))(outcomes, clock)
@@ -204,6 +217,8 @@ def test_a_limit_above_the_largest_error_counted_is_refused_or_works():
     ("make", "field"),
     [
         (lambda: consecutive_correct(0), "num"),
+        (lambda: few_wrong(0), "limit"),
+        (lambda: few_wrong(1, window=0), "window"),
         (lambda: mean_error_below(0.0), "limit"),
         (lambda: mean_error_below(-1.0), "limit"),
         (lambda: mean_error_below(float("nan")), "limit"),

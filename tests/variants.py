@@ -32,6 +32,8 @@ VARIANTS = {
             "h": "id",
         },
     ),
+    "lstm97_gates_unseen": ("lstm97", {"num_blocks": 2, "block_size": 4, "see_gates": False}),
+    "lstm97_ranges_swapped": ("lstm97", {"num_blocks": 2, "block_size": 4, "g": "h1", "h": "g2"}),
     "lstm97_not_recurrent": ("lstm97", {"num_blocks": 2, "block_size": 4, "recurrent": False}),
     "lstm97_experiment_2a": (
         "lstm97",

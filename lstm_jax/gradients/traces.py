@@ -83,8 +83,8 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
                                                       descend  - e_out y_m, - e_k h_v
 
     Equal to `truncated`, to rounding. Memory does not grow with T, and there is no backward
-    pass; so weights can change inside a sequence: given a `rate`, the rule uses
-    ``w - rate * (gradient so far)`` in each step, which makes the total the sum of updates made
+    pass; so weights can change inside a sequence: given a `rate` (one for all weights, or a tree
+    of them), the rule uses ``w - rate * (gradient so far)`` in each step, which makes the total the sum of updates made
     after every time step. (Symbols are the exception to the memory: their D_vm are sparse, and
     are summed up from what each step leaves behind.)
 
@@ -121,13 +121,14 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         params: NetworkParams,
         example: Example,
         state: State | None = None,
-        rate: Array | float | None = None,
+        rate: Array | float | NetworkParams | None = None,
     ) -> tuple[Array, NetworkParams]:
         if rate is not None and not every_step:
             raise ValueError("rate: updates after every step need the timing 'every_step'")
         inputs = example.inputs
         if rate is not None:
             inputs = as_vectors(inputs, network.cell.input_size)
+        rates = None if rate is None else _rates(rate, params)
         symbols = inputs if is_symbols(inputs) else None
         now = trailing.start(spec, params.cell.w_z, example.length.shape, state)
         no_input = jnp.zeros_like(params.cell.w_z[0]) if symbols is None else None
@@ -144,8 +145,8 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             x, net_x, net_y, t, target, mask = inputs
             valid = (t < example.length)[None]
             used, current = params, weights
-            if rate is not None:
-                used = jax.tree.map(lambda w, grad: w - rate * grad, params, total)
+            if rates is not None:
+                used = jax.tree.map(lambda w, rate, grad: w - rate * grad, params, rates, total)
                 current = trailing.weights_of(used.cell)
             if x is not None:
                 x = jnp.where(valid, x, 0.0)  # so that padding cannot leak, whatever it holds
@@ -346,6 +347,13 @@ def _nothing(params: NetworkParams, symbols: bool) -> NetworkParams:
     return NetworkParams(
         cell, zero.readout._replace(v=zero.readout.v[:, : params.cell.w_z.shape[0]])
     )
+
+
+def _rates(rate: Array | float | NetworkParams, params: NetworkParams) -> NetworkParams:
+    """The rate of each weight."""
+    if isinstance(rate, NetworkParams):
+        return rate
+    return jax.tree.map(lambda w: jnp.broadcast_to(jnp.asarray(rate, w.dtype), w.shape), params)
 
 
 def _no_traces(params: Lstm97Params, now: Now, inputs: bool) -> Traces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_jax.summary import summarize
-from lstm_jax.tables import PaperRow, format_count, format_median
+from lstm_jax.tables import PaperRow, format_count, format_median, format_paper_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,8 +182,11 @@ def _draw_means(
     """The paper's mean and ours, as vertical lines named in the legend."""
     lines: list[tuple[float, str, Any, str]] = []
     if paper_row is not None:
-        text = f"paper, {paper_row.source}: mean {paper_row.num_sequences:,.0f}"
-        lines.append((paper_row.num_sequences, PAPER, "-", text))
+        text = f"paper, {paper_row.source}: mean {format_paper_mean(paper_row)}"
+        if math.isfinite(paper_row.num_sequences):
+            lines.append((paper_row.num_sequences, PAPER, "-", text))
+        elif paper_row.cap is not None:  # a bound is no place for a line
+            upper.plot([], [], " ", label=text)
     if records:
         ours = summarize(records)
         if ours.num_solved:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from lstm_jax.readings import _show as describe_value
+from lstm_jax.readings import show_value
 from lstm_jax.report.grids import (
     HOW_TO_READ,
     Cell,
@@ -191,12 +191,12 @@ def _deviations(experiments: Mapping[str, Any]) -> str:
         lines = []
         for reading in found:
             default = fields[reading.field].default
-            text = "open" if reading.text is None else describe_value(reading.text)
+            text = "open" if reading.text is None else show_value(reading.text)
             kind = "" if default == reading.text else ' class="changed"'
             lines.append(
                 f"<tr><th scope=row><code>{escape(reading.field)}</code></th>"
                 f"<td>{_prose(reading.question)}</td><td>{escape(text)}</td>"
-                f"<td{kind}>{escape(describe_value(default))}</td></tr>"
+                f"<td{kind}>{escape(show_value(default))}</td></tr>"
             )
         parts.append(f"<h3>{escape(title)}</h3>")
         parts.append(

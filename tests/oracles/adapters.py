@@ -35,6 +35,7 @@ def paper_net(params, arguments, readout=None, activation="logistic", direct=Fal
         g=arguments.get("g", "g2"),
         h=arguments.get("h", "h1"),
         output=activation,
+        see_gates=arguments.get("see_gates", True),
     )
 
 

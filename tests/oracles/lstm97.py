@@ -62,6 +62,7 @@ class Net(NamedTuple):
     g: str
     h: str
     output: str  # "logistic" or "identity"
+    see_gates: bool = True  # else the hidden units see cell outputs only
 
 
 class State(NamedTuple):
@@ -101,9 +102,10 @@ def zero_state(net):
 
 def sources(net, x, before, with_bias):
     m = list(x)
-    if net.recurrent:
+    if net.recurrent and net.see_gates:
         m += list(before.y_in)
         m += [] if before.y_out is None else list(before.y_out)
+    if net.recurrent:
         m += list(before.y_c)
     return np.array(m + ([1.0] if with_bias else []), np.float64)
 
@@ -154,34 +156,88 @@ def updates(net, xs, targets, state=None, delta="exact", factor=1.0):
     end, one entry per step for a target at every step. Returns the outputs of every step and the
     changes (dW_in, dW_out, dW_c, dW_k), of the shapes of the weights.
     """
+    total, ys = no_change(net), []
+    before, D = zero_state(net) if state is None else state, no_derivatives(net)
+    for t, x in enumerate(xs):
+        now = step(net, before, x)
+        before, D = now.state, carried(net, now, D)
+        ys.append(now.y_k)
+        if t in targets:
+            e_k = output_error(net, now.net_k, now.y_k, targets[t], delta, factor)
+            total = plus(total, changes(net, now, D, e_k))
+    return np.array(ys), total
+
+
+def updates_in_steps(net, xs, targets, rate, state=None, delta="exact", factor=1.0):
+    """The other reading: all weights change after each time step with a target, at once.
+
+    Activations, internal states and derivatives are carried on as they are. Returns the outputs
+    of every step, each by the weights of then, and the net after the sequence.
+    """
+    ys = []
+    before, D = zero_state(net) if state is None else state, no_derivatives(net)
+    for t, x in enumerate(xs):
+        now = step(net, before, x)
+        before, D = now.state, carried(net, now, D)
+        ys.append(now.y_k)
+        if t in targets:
+            e_k = output_error(net, now.net_k, now.y_k, targets[t], delta, factor)
+            net = moved(net, rate, changes(net, now, D, e_k))
+    return np.array(ys), net
+
+
+def weights(net):
+    return net.W_in, net.W_out, net.W_c, net.W_k
+
+
+def no_change(net):
+    return tuple(None if W is None else np.zeros_like(W) for W in weights(net))
+
+
+def plus(total, more):
+    return tuple(None if a is None else a + b for a, b in zip(total, more, strict=True))
+
+
+def moved(net, rate, change):
+    """The net with `rate` times the change added to its weights."""
+    scaled = tuple(None if dW is None else rate * dW for dW in change)
+    new = plus(weights(net), scaled)
+    return net._replace(**dict(zip(("W_in", "W_out", "W_c", "W_k"), new, strict=True)))
+
+
+def no_derivatives(net):
+    """D at the start: ds_v/dw_{c_v,m}, and ds_v/dw_{in_b,m} with b the block of v."""
+    return np.zeros_like(net.W_c), np.zeros((len(net.W_c), net.W_in.shape[1]))
+
+
+def carried(net, now, D):
+    """D one time step on; at every step, target or not."""
     g, g_prime = SQUASHERS[net.g]
+    D_c, D_in = (array.copy() for array in D)
+    for v in range(len(net.W_c)):
+        b = v // net.S
+        D_c[v] += g_prime(now.net_c[v]) * now.state.y_in[b] * now.m_cell
+        D_in[v] += g(now.net_c[v]) * f_prime(now.net_in[b]) * now.m_gate
+    return D_c, D_in
+
+
+def changes(net, now, D, e_k):
+    """What the errors of one time step contribute to each weight's change, for rate 1."""
     h, h_prime = SQUASHERS[net.h]
-    steps = forward(net, xs, state)
-    num_blocks, num_cells = len(net.W_in), len(net.W_c)
-    dW_in, dW_c, dW_k = (np.zeros_like(W) for W in (net.W_in, net.W_c, net.W_k))
-    dW_out = None if net.W_out is None else np.zeros_like(net.W_out)
-    D_c = np.zeros_like(net.W_c)  # ds_v/dw_{c_v,m}
-    D_in = np.zeros((num_cells, net.W_in.shape[1]))  # ds_v/dw_{in_b,m}, b the block of v
-    for t, now in enumerate(steps):
-        y_in, y_out, s = now.state.y_in, now.state.y_out, now.state.s
-        for v in range(num_cells):  # carried at every step, target or not
-            b = v // net.S
-            D_c[v] = D_c[v] + g_prime(now.net_c[v]) * y_in[b] * now.m_cell
-            D_in[v] = D_in[v] + g(now.net_c[v]) * f_prime(now.net_in[b]) * now.m_gate
-        if t not in targets:
-            continue
-        e_k = output_error(net, now.net_k, now.y_k, targets[t], delta, factor)
-        for k in range(len(e_k)):
-            dW_k[k] += e_k[k] * now.m_k
-        for b in range(num_blocks):
-            members = range(b * net.S, (b + 1) * net.S)
-            back = {v: sum(net.W_k[k, v] * e_k[k] for k in range(len(e_k))) for v in members}
-            if dW_out is not None:
-                e_out = f_prime(now.net_out[b]) * sum(h(s[v]) * back[v] for v in members)
-                dW_out[b] += e_out * now.m_gate
-            for v in members:
-                gate = 1.0 if y_out is None else y_out[b]
-                e_s = gate * h_prime(s[v]) * back[v]
-                dW_c[v] += e_s * D_c[v]
-                dW_in[b] += e_s * D_in[v]
-    return np.array([now.y_k for now in steps]), (dW_in, dW_out, dW_c, dW_k)
+    dW_in, dW_out, dW_c, dW_k = no_change(net)
+    D_c, D_in = D
+    y_out, s = now.state.y_out, now.state.s
+    for k in range(len(e_k)):
+        dW_k[k] = e_k[k] * now.m_k
+    for b in range(len(net.W_in)):
+        members = range(b * net.S, (b + 1) * net.S)
+        back = {v: sum(net.W_k[k, v] * e_k[k] for k in range(len(e_k))) for v in members}
+        if dW_out is not None:
+            e_out = f_prime(now.net_out[b]) * sum(h(s[v]) * back[v] for v in members)
+            dW_out[b] = e_out * now.m_gate
+        for v in members:
+            gate = 1.0 if y_out is None else y_out[b]
+            e_s = gate * h_prime(s[v]) * back[v]
+            dW_c[v] = e_s * D_c[v]
+            dW_in[b] += e_s * D_in[v]
+    return dW_in, dW_out, dW_c, dW_k

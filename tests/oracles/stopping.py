@@ -5,6 +5,7 @@ the last outcome of `history`.
 """
 
 import math
+from collections import deque
 
 
 def consecutive_correct(history, num):
@@ -16,6 +17,11 @@ def mean_error_below(history, limit, window, measure="absolute"):
     if len(history) < window:
         return False
     return math.fsum(outcome[column] for outcome in history[-window:]) / window < limit
+
+
+def few_wrong(history, limit, window):
+    last = deque((not correct for _, _, correct in history), maxlen=window)
+    return len(last) == window and sum(last) < limit
 
 
 def all_of(history, *rules):

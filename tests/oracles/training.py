@@ -68,16 +68,18 @@ def mean_errors(ys, sequence):
     return sum(abs(e) for e in off) / len(off), sum(e * e for e in off) / len(off)
 
 
-def train(net, sequences, learning_rate, right, stops):
-    """Yields an `After` for each sequence, up to the one with which `stops(history)` holds."""
+def train(net, sequences, learning_rate, right, stops, in_steps=False):
+    """Yields an `After` for each sequence, up to the one with which `stops(history)` holds.
+
+    With `in_steps` the weights change after each time step, not after the sequence.
+    """
     history = []
     for sequence in sequences:
-        ys, changes = lstm97.updates(net, sequence.xs, sequence.targets)
-        moved = {
-            name: None if change is None else getattr(net, name) + learning_rate * change
-            for name, change in zip(("W_in", "W_out", "W_c", "W_k"), changes, strict=True)
-        }
-        net = net._replace(**moved)
+        if in_steps:
+            ys, net = lstm97.updates_in_steps(net, sequence.xs, sequence.targets, learning_rate)
+        else:
+            ys, changes = lstm97.updates(net, sequence.xs, sequence.targets)
+            net = lstm97.moved(net, learning_rate, changes)
         error, squared = mean_errors(ys, sequence)
         history.append((error, squared, right(ys, sequence)))
         after = After(net, error, history[-1][2], stops(history))

@@ -1,0 +1,149 @@
+"""Sequences of symbols: the gradients of unit vectors, without their products.
+
+The reference is the paper's algorithm in NumPy loops over the unit vectors themselves.
+"""
+
+from functools import lru_cache
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_jax.cells import elman
+from lstm_jax.cells.trailing import add_by_symbol, columns
+from lstm_jax.gradients import GRADIENT_RULES, traces
+from lstm_jax.kernels import lanes_last
+from lstm_jax.network import network
+from lstm_jax.readout import readout
+from tests.networks import (
+    CASES,
+    D,
+    K,
+    T,
+    as_vectors,
+    make_network,
+    paper_gradient,
+    random_problem,
+    row,
+    stack,
+)
+from tests.oracles.training import unit_vectors
+from tests.tolerances import assert_close
+from tests.variants import randomised
+
+LENGTHS = (4, 1, 3)  # none as long as the bound, where a ragged rule stops early
+# how many networks side by side get their gradients: by the kernel, or by the definition
+WAYS = {
+    "lanes last": lambda net, timing: lanes_last(traces(net, timing)),
+    "lanes last, ragged": lambda net, timing: lanes_last(traces(net, timing, ragged=True)),
+    "vmap": lambda net, timing: jax.vmap(traces(net, timing)),
+    "vmap, ragged": lambda net, timing: jax.vmap(traces(net, timing, ragged=True)),
+}
+# all options as the task is trained; the other ways are other programs of the same equations
+CHOSEN = [(name, "lanes last, ragged") for name in CASES]
+CHOSEN += [(name, way) for name in ("Experiment 2a", "hidden biases, end, logistic")
+           for way in ("lanes last", "vmap", "vmap, ragged")]  # fmt: skip
+# what numbers as inputs go through, stopping early
+NUMBERS = ["Experiment 2a", "gates unseen, end, identity"]
+
+
+@lru_cache
+def problems_of(name, symbols=True):
+    """Other weights, state and sequence in each lane; what stands after the end is no zero."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(7)
+        problems = []
+        for seed, length in enumerate(LENGTHS):
+            params, example, state = random_problem(name, seed)
+            shown = rng.integers(0, D, size=T).astype(np.int32)
+            shown = shown if symbols else rng.normal(size=(T, D))
+            mask = None if example.mask is None else np.arange(T) != 1
+            targets = rng.uniform(size=example.targets.shape)
+            example = example._replace(
+                inputs=shown, length=np.int32(length), mask=mask, targets=targets
+            )
+            problems.append((params, example, state))
+        return stack(problems)
+
+
+def assert_gradients_of_the_paper(name, results, problems):
+    for n, length in enumerate(LENGTHS):
+        params, example, state = row(problems, n)
+        if example.inputs.ndim == 1:
+            example = example._replace(inputs=unit_vectors(example.inputs, D))
+        ys, expected = paper_gradient(name, params, example, state)
+        outputs, grads = row(results, n)
+        assert jax.tree.structure(grads) == jax.tree.structure(params)
+        assert_close(as_vectors(grads), expected, "oracle")
+        every_step = CASES[name].timing == "every_step"
+        assert outputs.shape == ((T, K) if every_step else (K,))
+        assert_close(outputs[:length] if every_step else outputs, ys if every_step else ys[-1])
+
+
+@pytest.mark.parametrize(("name", "way"), CHOSEN)
+def test_traces_of_symbols_are_those_of_unit_vectors(name, way):
+    with jax.enable_x64(True):
+        rule = WAYS[way](make_network(name), CASES[name].timing)
+        results = jax.jit(rule)(*problems_of(name))
+    assert_gradients_of_the_paper(name, results, problems_of(name))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_ragged_rule_is_the_same_for_numbers(name):
+    problems = problems_of(name, symbols=False)
+    with jax.enable_x64(True):
+        rule = WAYS["lanes last, ragged"](make_network(name), CASES[name].timing)
+        results = jax.jit(rule)(*problems)
+    assert_gradients_of_the_paper(name, results, problems)
+
+
+@pytest.mark.parametrize("rule", ["bptt", "truncated", "rtrl"])
+def test_the_other_rules_take_symbols_too(rule):
+    """For any cell; against the same rule given the unit vectors."""
+    net = network(elman(D, 2), readout(2 + D, K), direct=True)
+    rng = np.random.default_rng(11)
+    with jax.enable_x64(True):
+        _, examples, _ = problems_of("Experiment 2a")
+        example = row(examples, 0)
+        params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+        gradient = jax.jit(GRADIENT_RULES[rule](net, "every_step"))
+        outputs, grads = gradient(params, example)
+        vectors = unit_vectors(example.inputs, D)
+        expected, expected_grads = gradient(params, example._replace(inputs=vectors))
+    length = int(example.length)
+    assert_close(outputs[:length], expected[:length])
+    assert_close(grads, expected_grads)
+    assert np.abs(grads.cell.w).max() > 1e-3
+
+
+def test_columns_are_products_with_unit_vectors():
+    rng = np.random.default_rng(0)
+    w, symbols = rng.normal(size=(4, D)), rng.integers(0, D, size=T).astype(np.int32)
+    taken = columns(w, symbols)
+    assert taken.shape == (T, 4)
+    np.testing.assert_array_equal(taken, (w @ unit_vectors(symbols, D).T).T.astype(np.float32))
+
+
+@pytest.mark.parametrize("lanes_of_w", [(2, 3), (1, 3)])
+def test_columns_of_many_networks(lanes_of_w):
+    """Trailing axes: two sequences of each of three networks; one set of weights serves both."""
+    rng = np.random.default_rng(1)
+    w = rng.normal(size=(4, D, *lanes_of_w)).astype(np.float32)
+    symbols = rng.integers(0, D, size=(T, 2, 3)).astype(np.int32)
+    taken = np.asarray(columns(w, symbols))
+    assert taken.shape == (T, 4, 2, 3)
+    for t, sequence, lane in np.ndindex(symbols.shape):
+        used = w[:, symbols[t, sequence, lane], min(sequence, lanes_of_w[0] - 1), lane]
+        np.testing.assert_array_equal(taken[t, :, sequence, lane], used)
+
+
+@pytest.mark.parametrize("lanes", [(), (1,), (3,)])
+def test_values_are_added_by_symbol(lanes):
+    rng = np.random.default_rng(2)
+    symbols = rng.integers(0, D, size=(T, *lanes)).astype(np.int32)
+    values = rng.normal(size=(T, 4, *lanes)).astype(np.float32)
+    expected = np.zeros((4, D + 1, *lanes), np.float32)  # one symbol more, which is not shown
+    for index in np.ndindex(symbols.shape):
+        t, lane = index[0], index[1:]
+        expected[(slice(None), symbols[index], *lane)] += values[(t, slice(None), *lane)]
+    np.testing.assert_allclose(add_by_symbol(symbols, values, D + 1), expected, rtol=1e-6)
