@@ -38,7 +38,7 @@ FIELDS = standard_fields(
     rows=("6a",),
     num_trials=20,
     input_gate_bias=(-2.0, -4.0),
-    max_sequences=3_000_000,
+    max_sequences=300_000,
     error_limit=0.1,
 ) | {
     "task": Field("temporal_order", "what is learnt", choices=("temporal_order",)),
@@ -65,6 +65,7 @@ _6B = {
     "input_gate_bias": (-2.0, -4.0, -6.0),
     "learning_rate": 0.1,
     "num_trials": 10,
+    "max_sequences": 3_000_000,
 }
 _ROWS = {
     "smoke": {"T": 20, "num_trials": 4, "max_sequences": 10_000, "num_test": 256},

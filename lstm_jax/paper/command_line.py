@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
     """An argparse whose mistakes are one line, as everywhere here."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
+        raise ConfigError(message.removeprefix("argument "))
 
 
 def parse(paper: Paper, argv: Sequence[str]) -> Request:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lstm_jax
 from lstm_jax.paper.selection import Paper, items_of
 from lstm_jax.record import RunFolderError
 from lstm_jax.record.archive import pretty, put_in_place, write_beside
@@ -28,7 +27,7 @@ from lstm_jax.tables import PaperRow
 
 ROWS = "rows.json"
 """Beside the exported records: how each row was run."""
-CHECKOUT = Path(lstm_jax.__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 KEPT = ("versions", "device_kind", "num_devices", "num_cpus", "git_commit", "git_dirty")
 LAYOUT = ("kernel", "num_lanes", "chunk")
 
@@ -42,7 +41,7 @@ class RowRecords(NamedTuple):
 
 def results_folder(paper: Paper, given: str) -> Path:
     """Where the records of a paper are exported to: as given, or that of the checkout."""
-    return Path(given) if given else CHECKOUT / "results" / paper.name
+    return Path(given) if given else _near(CHECKOUT / "results" / paper.name)
 
 
 def read_records(folder: Path, names: Sequence[str]) -> dict[str, RowRecords]:
@@ -121,7 +120,7 @@ def overview(rows: Mapping[str, RowRecords]) -> dict[str, Any]:
 
 def readme_of(folder: Path) -> Path:
     """The README that shows the records of an exported folder: README.md above results/NAME."""
-    return folder.resolve().parents[1] / "README.md"
+    return _near(folder.resolve().parents[1] / "README.md")
 
 
 def update_readme(readme: Path, tables: Sequence[ReportTable]) -> bool:
@@ -162,7 +161,8 @@ def differences(paper: Paper, folder: Path) -> list[str]:
         return [f"{readme} lacks the markers {BEGIN} and {END} of the table of {folder}"]
     try:
         if replace_results(text, results_table_markdown(paper_tables(paper, rows))) != text:
-            return [f"{readme}: its table of results is not the one made of {folder}"]
+            renew = f"python -m experiments.{paper.name} --report --workdir={folder}"
+            return [f"{readme}: its table is not that of the records; to renew it: {renew}"]
     except ValueError as error:
         return [f"{readme}: {error}"]
     return []
@@ -249,6 +249,12 @@ def _info(
         seconds = sum(session.get("trained_seconds", 0.0) for session in sessions)
         info["ns_per_trial_step"] = round(1e9 * seconds / steps, 1)
     return info
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from here, where it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _without_places(command: Sequence[str]) -> str:
