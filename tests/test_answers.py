@@ -31,7 +31,7 @@ MANY = [
 
 
 def problem(net, symbols):
-    """Weights of two networks and three sequences for each; what stands after the end is no zero."""
+    """Weights of two networks, three sequences for each; what stands after the end is no zero."""
     rng = np.random.default_rng(4)
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     params = jax.tree.map(lambda *w: np.stack(w), *(randomised(shapes, rng) for _ in LENGTHS))

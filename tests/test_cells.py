@@ -400,20 +400,23 @@ def test_bad_shapes_are_one_clear_line(variant):
 def test_lstm97_squashers_keep_their_ranges(variant, float64):
     """Gates in [0, 1], g2 in [-2, 2], g1 in [0, 1], h1 in [-1, 1], however large the weights."""
     arguments = VARIANTS[variant][1]
+    ranges = {"g2": (-2, 2), "g1": (0, 1), "h1": (-1, 1), "id": (-np.inf, np.inf)}
     cell = make_cell(variant)
     params, state, xs = random_case(cell, seed=18)
-    low, high = (-2, 2) if arguments.get("g", "g2") == "g2" else (0, 1)
-    z = []
+    low, high = ranges[arguments.get("g", "g2")]
+    z, h = [], []
     for seed in range(5):
         large = randomised(params, np.random.default_rng(seed), 50.0)
         _, now = compiled_step(variant)(large, state, np.asarray(xs)[0])
         now = jax.tree.map(np.asarray, now)
         z.append(now["z"])
+        h.append(now["h"])
         assert all((now[name] >= 0).all() and (now[name] <= 1).all() for name in set(now) & {*"io"})
-        if arguments.get("h", "h1") == "h1":
-            assert (np.abs(now["h"]) <= 1).all()
     assert abs(np.min(z) - low) < 1e-3 and abs(np.max(z) - high) < 1e-3
     assert np.min(z) >= low and np.max(z) <= high
+    low, high = ranges[arguments.get("h", "h1")]
+    assert np.min(h) >= low and np.max(h) <= high
+    assert high != 2 or np.max(np.abs(h)) > 1  # the wider range is made use of
 
 
 @pytest.mark.parametrize("length", [-3, 8])

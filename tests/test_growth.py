@@ -38,20 +38,28 @@ STREAMS = {
 }
 
 
+@lru_cache
+def compiled(window):
+    """grown_at and the output weights after each of a stream's errors."""
+    rule = growth.growth(window, 0.25)
+
+    def step(carry, inputs):
+        params, state = growth.grow(rule, *carry, *inputs)
+        return (params, state), (state.grown_at, params.readout.v)
+
+    @jax.jit
+    def run(errors):
+        counts = jnp.arange(1, errors.size + 1, dtype=jnp.int32)
+        return jax.lax.scan(step, growth.begin(PARAMS, num_cells=2), (errors, counts))[1]
+
+    return run
+
+
 @pytest.mark.parametrize("window", [1, 10])
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_cells_join_when_the_error_has_stopped_decreasing(name, window):
     errors = np.round(STREAMS[name] / GRID) * GRID
-    rule = growth.growth(window, 0.25)
-    start, state = growth.begin(PARAMS, num_cells=2)
-
-    def step(carry, inputs):
-        error, count = inputs
-        params, state = growth.grow(rule, *carry, error, count)
-        return (params, state), (state.grown_at, params.readout.v)
-
-    counts = jnp.arange(1, len(errors) + 1, dtype=jnp.int32)
-    _, (at, v) = jax.lax.scan(step, (start, state), (errors.astype(np.float32), counts))
+    at, v = compiled(window)(errors.astype(np.float32))
     expected = grown_at(errors.tolist(), window, 0.25)
     before = len(errors) if expected is None else expected - 1
     assert (np.asarray(at)[:before] == -1).all()
@@ -121,7 +129,10 @@ def run(update_every):
         return states, (states.params, errors[:, 0])
 
     ticks = jnp.arange(NUM_UPDATES, dtype=jnp.int32)
-    final, (params, errors) = jax.jit(lambda s: jax.lax.scan(update, s, ticks))(states)
+    # Compiling is what takes time; test_numpy_engine.py has the program that experiments run.
+    options = {"xla_backend_optimization_level": 0}
+    program = jax.jit(lambda s: jax.lax.scan(update, s, ticks), compiler_options=options)
+    final, (params, errors) = program(states)
     joined = jax.tree.map(lambda a, b: np.concatenate([a[None], b]), states.params, params)
     return joined, np.asarray(errors), np.asarray(final.growth.grown_at)
 

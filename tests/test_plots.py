@@ -86,6 +86,19 @@ def test_the_papers_mean_is_in_sight_of_a_short_run(figure_of):
     assert figure.axes[1].get_xlim()[1] > 74_000
 
 
+@pytest.mark.parametrize(("cap", "shown"), [(5_000_000, True), (None, False)])
+def test_a_paper_without_a_mean_gets_no_line(figure_of, cap, shown):
+    """Its bound, if it gives one, stands in the legend; the axis does not reach for it."""
+    unknown = T100._replace(num_sequences=float("nan"), cap=cap)
+    figure = figure_of(*make_run(3, num_windows=5), unknown, "adding", 0.01, 1000)
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert ("paper, Table 7: mean >5,000,000" in texts) == shown
+    assert any("paper" in text for text in texts) == shown
+    assert figure.axes[1].get_xlim()[1] < 10_000
+    for axes in figure.axes:
+        assert not any(line.get_color() == plots.PAPER for line in axes.lines)
+
+
 def test_one_long_trial_makes_the_axis_logarithmic(figure_of):
     curves, records = make_run(5)
     records[2]["num_sequences"] = 5_000_000

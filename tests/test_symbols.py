@@ -31,6 +31,8 @@ from tests.oracles.training import unit_vectors
 from tests.tolerances import assert_close
 from tests.variants import randomised
 
+# Compiling is what takes time; test_gradients.py has the programs that experiments run.
+FAST = {"xla_backend_optimization_level": 0}
 LENGTHS = (4, 1, 3)  # none as long as the bound, where a ragged rule stops early
 # how many networks side by side get their gradients: by the kernel, or by the definition
 WAYS = {
@@ -41,8 +43,8 @@ WAYS = {
 }
 # all options as the task is trained; the other ways are other programs of the same equations
 CHOSEN = [(name, "lanes last, ragged") for name in CASES]
-CHOSEN += [(name, way) for name in ("Experiment 2a", "hidden biases, end, logistic")
-           for way in ("lanes last", "vmap", "vmap, ragged")]  # fmt: skip
+CHOSEN += [("Experiment 2a", way) for way in ("lanes last", "vmap", "vmap, ragged")]
+CHOSEN += [("hidden biases, end, logistic", "vmap")]
 # what numbers as inputs go through, stopping early
 NUMBERS = ["Experiment 2a", "gates unseen, end, identity"]
 
@@ -84,7 +86,7 @@ def assert_gradients_of_the_paper(name, results, problems):
 def test_traces_of_symbols_are_those_of_unit_vectors(name, way):
     with jax.enable_x64(True):
         rule = WAYS[way](make_network(name), CASES[name].timing)
-        results = jax.jit(rule)(*problems_of(name))
+        results = jax.jit(rule, compiler_options=FAST)(*problems_of(name))
     assert_gradients_of_the_paper(name, results, problems_of(name))
 
 
@@ -93,7 +95,7 @@ def test_a_ragged_rule_is_the_same_for_numbers(name):
     problems = problems_of(name, symbols=False)
     with jax.enable_x64(True):
         rule = WAYS["lanes last, ragged"](make_network(name), CASES[name].timing)
-        results = jax.jit(rule)(*problems)
+        results = jax.jit(rule, compiler_options=FAST)(*problems)
     assert_gradients_of_the_paper(name, results, problems)
 
 
@@ -106,7 +108,7 @@ def test_the_other_rules_take_symbols_too(rule):
         _, examples, _ = problems_of("Experiment 2a")
         example = row(examples, 0)
         params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
-        gradient = jax.jit(GRADIENT_RULES[rule](net, "every_step"))
+        gradient = jax.jit(GRADIENT_RULES[rule](net, "every_step"), compiler_options=FAST)
         outputs, grads = gradient(params, example)
         vectors = unit_vectors(example.inputs, D)
         expected, expected_grads = gradient(params, example._replace(inputs=vectors))

@@ -16,6 +16,8 @@ from tests.oracles.training import unit_vectors
 from tests.tolerances import assert_close
 
 EVERY_STEP = [name for name, case in CASES.items() if case.timing == "every_step"]
+# Compiling is what takes time; test_numpy_engine.py has the program that experiments run.
+FAST = {"xla_backend_optimization_level": 0}
 RATES = np.array([0.5, 0.0, 2.0])
 LENGTHS = (T, 3, 4)
 
@@ -68,7 +70,7 @@ def test_updates_after_every_step(name, symbols):
     problems = problems_of(name, symbols)
     with jax.enable_x64(True):
         rule = lanes_last(traces(make_network(name), "every_step"))
-        results = jax.jit(rule)(*problems, RATES)
+        results = jax.jit(rule, compiler_options=FAST)(*problems, RATES)
     assert_as_by_numpy(name, results, problems)
     ys, _ = by_numpy(name, *row(problems, 2), RATES[2])
     fixed, _ = by_numpy(name, *row(problems, 2), 0.0)

@@ -84,9 +84,9 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
 
     Equal to `truncated`, to rounding. Memory does not grow with T, and there is no backward
     pass; so weights can change inside a sequence: given a `rate` (one for all weights, or a tree
-    of them), the rule uses ``w - rate * (gradient so far)`` in each step, which makes the total the sum of updates made
-    after every time step. (Symbols are the exception to the memory: their D_vm are sparse, and
-    are summed up from what each step leaves behind.)
+    of them), the rule uses ``w - rate * (gradient so far)`` in each step, which makes the total
+    the sum of updates made after every time step. (Symbols are the exception to the memory:
+    their D_vm are sparse, and are summed up from what each step leaves behind.)
 
     Args:
       network: a network over an `lstm97` cell.

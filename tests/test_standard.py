@@ -1,0 +1,118 @@
+"""Standard settings: what fits together, what does not, and that a line says which."""
+
+import pytest
+
+from configs import adding, long_lag, reber, two_sequence
+from lstm_jax.build import build_trial
+from lstm_jax.config import (
+    EXAM,
+    NETWORK,
+    RUN,
+    ConfigError,
+    check_standard,
+    make_config,
+    standard_fields,
+)
+from lstm_jax.exams import Exam
+
+ADDING, REBER, LONG_LAG, TWO = adding.FIELDS, reber.FIELDS, long_lag.FIELDS, two_sequence.FIELDS
+
+BAD = [
+    # what a cell cannot be
+    (ADDING, {"bias": "none"}, ["input_gate_bias=-3.0,-6.0: must be ()", "bias=none"]),
+    (ADDING, {"num_blocks": 3}, ["input_gate_bias=-3.0,-6.0", "num_blocks=3"]),
+    (REBER, {"output_gate_bias": (1.0,)}, ["output_gate_bias=1.0", "num_blocks=3"]),
+    (REBER, {"output_gate": False}, ["output_gate_bias=-1.0,-2.0,-3.0", "output_gate=false"]),
+    (ADDING, {"cell": "lstm"}, ["gradient_rule=traces", "lstm97", "truncated, bptt, rtrl"]),
+    (ADDING, {"cell": "elman"}, ["gradient_rule=traces", "elman"]),
+    (ADDING, {"cell": "elman", "gradient_rule": "bptt", "bias": "gates"}, ["bias=gates", "elman"]),
+    (ADDING, {"cell": "lstm", "gradient_rule": "bptt", "bias": "none"}, ["bias=none", "cell=lstm"]),
+    (ADDING, {"output_unit": "units"}, ["output_unit=units", "gradient_rule"]),
+    (
+        REBER,
+        {
+            "cell": "elman",
+            "gradient_rule": "rtrl",
+            "bias": "none",
+            "output_unit": "units",
+            "direct": True,
+        },
+        ["output_unit=units", "direct=false"],
+    ),
+    # what a gradient cannot be
+    (ADDING, {"kernel": "lanes", "gradient_rule": "bptt"}, ["kernel=lanes", "traces", "vmap"]),
+    (ADDING, {"kernel": "lanes", "batch_size": 2}, ["kernel=lanes", "batch_size=1"]),
+    (REBER, {"update_every": "step", "optimizer": "adam"}, ["update_every=step", "optimizer=sgd"]),
+    (
+        REBER,
+        {"update_every": "step", "gradient_rule": "truncated"},
+        ["update_every=step", "gradient_rule=traces"],
+    ),
+    # what an exam cannot be
+    (TWO, {"max_sequences": 1050}, ["max_sequences=1050", "multiple", "exam_every=100"]),
+    (TWO, {"exam_wrong_below": 257}, ["exam_wrong_below=257", "exam_size=256"]),
+    (TWO, {"batch_size": 2}, ["batch_size=2", "exam"]),
+    (TWO, {"chunk": 150}, ["chunk=150", "multiple", "exam_every=100"]),
+    (LONG_LAG, {"exam_every": 300}, ["max_sequences=5000000", "exam_every=300"]),
+    # what a window cannot be
+    (ADDING, {"wrong_below": 2001}, ["wrong_below=2001", "num_correct=2000"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "changes", "parts"), BAD)
+def test_one_line_says_what_contradicts_what(fields, changes, parts):
+    with pytest.raises(ConfigError) as raised:
+        check_standard(make_config(fields, **changes))
+    line = str(raised.value)
+    assert line.startswith("config.") and "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+GOOD = [
+    (ADDING, {"num_blocks": 3, "input_gate_bias": ()}),
+    (ADDING, {"cell": "lstm", "gradient_rule": "bptt", "batch_size": 4, "optimizer": "adam"}),
+    (ADDING, {"cell": "elman", "gradient_rule": "rtrl", "bias": "none"}),
+    (ADDING, {"wrong_below": 2000}),
+    (ADDING, {"sees": "cells", "g": "h1", "h": "g2", "gradient_rule": "truncated"}),
+    (ADDING, {"sees": "nothing", "direct": True}),
+    (REBER, {"update_every": "step", "chunk": 200}),
+    (TWO, {"exam_every": 1, "max_sequences": 7, "chunk": 3, "exam_wrong_below": 256}),
+    (LONG_LAG, {"growth_window": 0}),
+    (LONG_LAG, {"update_every": "step"}),
+]
+
+
+@pytest.mark.parametrize(("fields", "changes"), GOOD)
+def test_what_passes_the_check_can_be_built(fields, changes):
+    config = make_config(fields, **changes)
+    check_standard(config)
+    build_trial(config)
+
+
+def test_the_criterion_is_that_of_the_fields():
+    def built(fields, **changes):
+        return build_trial(make_config(fields, **changes)).trial.exam
+
+    assert built(ADDING) is None
+    one = built(REBER, exam_wrong_below=5, exam_size=100, exam_every=50)
+    assert isinstance(one, Exam)
+    assert (one.every, one.num) == (50, 100)
+    assert [(s.name, s.wrong_below, s.error_below) for s in one.stages] == [
+        ("ST1", 5, float("inf"))
+    ]
+    two = built(TWO)
+    assert [(s.name, s.wrong_below, s.error_below) for s in two.stages] == [
+        ("ST1", 1, float("inf")),
+        ("ST2", 1, 0.01),
+    ]
+
+
+def test_defaults_are_laid_over_standard_fields():
+    fields = standard_fields(RUN, NETWORK, num_trials=3)
+    assert list(fields) == [*RUN, *NETWORK]
+    assert fields["num_trials"].default == 3 and RUN["num_trials"].default == 10
+    assert fields["num_trials"].meaning == RUN["num_trials"].meaning
+    with pytest.raises(ConfigError, match="exam_every: no such standard field"):
+        standard_fields(RUN, exam_every=3)
+    assert standard_fields(EXAM, exam_every=3)["exam_every"].default == 3
