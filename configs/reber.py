@@ -55,7 +55,7 @@ FIELDS = standard_fields(
     init_range=0.2,
     output_bias=False,
     num_test=256,
-    max_sequences=200_000,
+    max_sequences=100_000,
     exam_size=512,
 ) | {
     "task": Field("embedded_reber", "what is learnt", choices=("embedded_reber",)),
@@ -119,7 +119,13 @@ _ROWS = {
         "learning_rate": 0.1,
         "max_sequences": 50_000,
     },
-    "elman": _RIVAL | {"hidden_size": 15, "gradient_rule": "truncated", "learning_rate": 0.1},
+    "elman": _RIVAL
+    | {
+        "hidden_size": 15,
+        "gradient_rule": "truncated",
+        "learning_rate": 0.1,
+        "max_sequences": 200_000,
+    },
 }
 _TABLES = {
     "table1": tuple(name for name in _ROWS if name.startswith("lstm")),
