@@ -1,0 +1,188 @@
+"""Readings of a row that are lanes of one program: what is run, and what is on file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from lstm_jax.build import Built, build_trial
+from lstm_jax.config import Config
+from lstm_jax.lanes import lane_mesh
+from lstm_jax.paper.selection import Item
+from lstm_jax.plan import plan
+from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.runner import Progress, TrialRecord, run_trials
+from lstm_jax.search.factors import Factor, Variant, configured, text_of, timing_of, variant_of
+
+IDENTITY = ("row", "group", "readings", "trials", "max_sequences", "seed")
+"""What two commands must agree in to share a group's records."""
+MOST_TEST = 256
+"""Test sequences of a finished trial; its test is not scored."""
+
+
+class Group(NamedTuple):
+    """Readings of a row with one static structure; lane n has reading ``n // trials``."""
+
+    item: Item
+    name: str
+    variants: tuple[Variant, ...]
+    trials: int  # of each reading
+    max_sequences: int
+
+    @property
+    def row(self) -> str:
+        """The name of the row."""
+        return self.item.paper.name
+
+    @property
+    def num_trials(self) -> int:
+        """Trials of all readings."""
+        return self.trials * len(self.variants)
+
+    def hyper(self, trial: int) -> tuple[float, float]:
+        """Learning rate and range of the initial weights of a trial."""
+        variant = self.variants[trial // self.trials]
+        return variant.learning_rate, variant.init_range
+
+    def config(self) -> Config:
+        """The settings that its readings share."""
+        values = self.variants[0].values | {
+            "num_trials": self.num_trials,
+            "max_sequences": self.max_sequences,
+        }
+        values["num_test"] = min(values["num_test"], MOST_TEST)
+        return configured(self.item, values)
+
+    def identity(self) -> dict[str, Any]:
+        """The head of its line on file."""
+        names = [variant.reading for variant in self.variants]
+        seed = self.variants[0].values["seed"]
+        values = (self.row, self.name, names, self.trials, self.max_sequences, seed)
+        return dict(zip(IDENTITY, values, strict=True))
+
+
+def groups_of(
+    item: Item,
+    readings: Sequence[Sequence[Factor]],
+    factors: Sequence[Factor],
+    *,
+    trials: int,
+    max_ratio: float,
+) -> list[Group]:
+    """The programs that a row needs for these readings, each reading once.
+
+    trials: of each reading. max_ratio: a trial is given up at this multiple of the paper's mean,
+    rounded up to a whole exam. Raises ConfigError for rows without a published number.
+    """
+    values, timing = text_of(item), timing_of(item)
+    term = values.get("exam_every", 1)
+    cap = term * math.ceil(max_ratio * item.paper.num_sequences / term)
+    found: dict[str, dict[str, Variant]] = {}
+    for reading in readings:
+        variant = variant_of(values, timing, reading, factors)
+        found.setdefault(variant.group, {})[variant.reading] = variant
+    return [
+        Group(item, name, tuple(variants.values()), trials, cap) for name, variants in found.items()
+    ]
+
+
+def run_group(
+    group: Group,
+    built: Built,
+    should_stop: Callable[[], bool],
+    on_chunk: Callable[[Progress], None] | None = None,
+) -> dict[str, Any] | None:
+    """Runs all trials of a group; its line for the file, or None where it was stopped."""
+    config, mesh, began = group.config(), lane_mesh(), time.perf_counter()
+    layout = plan(built, config, int(mesh.devices.size))
+    records = run_trials(
+        built.trial,
+        jax.random.key(config.seed, impl="threefry2x32"),
+        num_trials=group.num_trials,
+        num_lanes=layout.num_lanes,
+        chunk=layout.chunk,
+        hyper=group.hyper,
+        num_test=config.num_test,
+        should_stop=should_stop,
+        on_chunk=None if on_chunk is None else lambda progress, take: on_chunk(progress),
+        mesh=mesh,
+    )
+    if len(records) < group.num_trials:
+        return None
+    return group.identity() | {
+        "wall_s": round(time.perf_counter() - began, 1),
+        "records": [_line(group, record) for record in records],
+    }
+
+
+def build(group: Group) -> Built:
+    """The program of a group, not compiled."""
+    return build_trial(group.config())
+
+
+def _line(group: Group, record: TrialRecord) -> dict[str, Any]:
+    variant = group.variants[record.trial // group.trials]
+    return {
+        "reading": variant.reading,
+        "trial": record.trial,
+        "status": record.status,
+        "num_sequences": record.num_sequences,
+        "num_wrong": record.num_wrong,
+        "num_test": record.num_test,
+    }
+
+
+def file_of(workdir: Path, row: str) -> Path:
+    """Where the groups of a row are on file, one a line."""
+    return workdir / f"{row}.jsonl"
+
+
+def load_groups(file: Path) -> list[dict[str, Any]]:
+    """The finished groups on file; a last line that is half written does not count.
+
+    Raises RunFolderError, in one line, where another line is damaged.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        refuse(file, f"cannot be read ({' '.join(str(error).split())})")
+    lines = []
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            found = json.loads(line)
+            records = found["records"]
+            if any(key not in found for key in IDENTITY) or not isinstance(records, list):
+                raise KeyError
+            for record in records:
+                record["reading"], record["status"], record["num_sequences"]  # noqa: B018
+        except (ValueError, KeyError, TypeError):
+            refuse(file, f"is damaged in line {number}")
+        lines.append(found)
+    return lines
+
+
+def append_group(file: Path, line: Mapping[str, Any]) -> None:
+    """Adds a finished group, in place of a half-written last line if there is one."""
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "a+b") as stream:
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)
+            stream.write(json.dumps(line).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def is_done(group: Group, lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a group is on file."""
+    identity = group.identity()
+    return any({key: line[key] for key in IDENTITY} == identity for line in lines)
