@@ -6,8 +6,8 @@
     python -m experiments.long_lag --config=configs/long_lag.py:smoke   does it run
 
 A trial is solved when an exam with frozen weights finds no error: on both sequences of 2a, on
-10,000 random ones of 2b, on 256 of 2c, which is then tested on 10,000. The settings are those of the paper, but for what
-docs/deviations.md lists.
+10,000 random ones of 2b, on 256 of 2c, which is then tested on 10,000. The settings are those of
+the paper, but for what docs/deviations.md lists.
 """
 
 from typing import Any

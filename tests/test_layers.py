@@ -44,6 +44,7 @@ SHELL = (
     "interop",
     "experiment",
     "paper",
+    "search",
 )
 FLOW = PURE + SHELL
 # Everything that reads the world, writes to it, or waits for it.
