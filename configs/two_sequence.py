@@ -53,7 +53,6 @@ FIELDS = standard_fields(
     output_bias=False,
     learning_rate=1.0,
     max_sequences=1_500_000,
-    exam_error_below=0.01,
 ) | {
     "task": Field("two_sequence", "what is learnt", choices=("two_sequence",)),
     "variant": Field(
@@ -81,7 +80,7 @@ READINGS = (
 
 
 def _row(variant: str, T: int, N: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"variant": variant, "T": T, "N": N}
+    row: dict[str, Any] = {"variant": variant, "T": T, "N": N, "exam_error_below": 0.01}
     if variant == "3b":
         row |= {"exam_wrong_below": 6, "exam_error_below": 0.04}
     if variant == "3c":

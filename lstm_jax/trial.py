@@ -154,9 +154,11 @@ def make_trial(
         )
     if update_every not in UPDATES:
         raise ValueError(f"update_every: {update_every!r} is not one of {', '.join(UPDATES)}")
-    if update_every == "step" and (batch_size != 1 or task.timing != "every_step"):
+    plain = batch_size == 1 and task.timing == "every_step" and optimizer is optax.sgd
+    if update_every == "step" and not plain:
         raise ValueError(
-            "update_every: 'step' needs a task with targets at every step, and batch_size 1"
+            "update_every: 'step' needs a task with targets at every step, optax.sgd and "
+            "batch_size 1"
         )
     num_cells = network.cell.output_size
     answer_many = many_answers(network, task.timing)

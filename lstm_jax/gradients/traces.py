@@ -189,20 +189,17 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         (now, last, traced, grads), (outputs, left) = ended
         if not every_step:
             traced = _accumulate(traced, last)
-            at_last = net_y = None
-            if symbols is not None:
-                steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
-                steps = steps.reshape(-1, *[1] * example.length.ndim)
-                at_last = steps == example.length[None] - 1
-            if direct is not None:
-                net_y = _only(at_last, direct).sum(axis=0)
+            steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
+            steps = steps.reshape(-1, *[1] * example.length.ndim)
+            at_last = steps == example.length[None] - 1
+            net_y = None if direct is None else _only(at_last, direct).sum(axis=0)
             x = last.sources.x
             outputs, e = _output(network, params.readout, now, x, net_y, example.targets)
             errors = _errors(spec, params.readout, now, e)
             grads = _gradient(network, params, now, last.sources, traced, errors)
-            if symbols is not None:
+            if left is not None:
                 left = _Steps(left.slopes, jax.tree.map(lambda e: _only(at_last, e[None]), errors))
-        if symbols is not None:
+        if symbols is not None and left is not None:
             grads = _with_inputs(spec, network, grads, symbols, left)
         return outputs, grads  # pyright: ignore[reportReturnType]  # both are there by now
 
@@ -293,9 +290,9 @@ def _gradient(
             seen = jnp.concatenate([gates, h]) if traced.z_gates is not None else h
             r_o = outer(b_o, seen)
     cell = Lstm97Params(
-        w_i=block(against(i[0])),
+        w_i=block(against(i[0])),  # pyright: ignore[reportArgumentType]  # symbols: filled in later
         w_o=w_o,
-        w_z=against(z[0]),
+        w_z=against(z[0]),  # pyright: ignore[reportArgumentType]
         r_i=block(recurrent((against(i[1]), against(i[2])))),
         r_o=r_o,
         r_z=recurrent((against(z[1]), against(z[2]))),

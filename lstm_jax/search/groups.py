@@ -18,7 +18,7 @@ from lstm_jax.lanes import lane_mesh
 from lstm_jax.paper.selection import Item
 from lstm_jax.plan import plan
 from lstm_jax.record.refusal import refuse, writing
-from lstm_jax.runner import Progress, TrialRecord, run_trials
+from lstm_jax.runner import TrialRecord, run_trials
 from lstm_jax.search.factors import Factor, Variant, configured, text_of, timing_of, variant_of
 
 IDENTITY = ("row", "group", "readings", "trials", "max_sequences", "seed")
@@ -82,8 +82,7 @@ def groups_of(
     rounded up to a whole exam. Raises ConfigError for rows without a published number.
     """
     values, timing = text_of(item), timing_of(item)
-    term = values.get("exam_every", 1)
-    cap = term * math.ceil(max_ratio * item.paper.num_sequences / term)
+    cap = cap_of(item, max_ratio)
     found: dict[str, dict[str, Variant]] = {}
     for reading in readings:
         variant = variant_of(values, timing, reading, factors)
@@ -93,12 +92,13 @@ def groups_of(
     ]
 
 
-def run_group(
-    group: Group,
-    built: Built,
-    should_stop: Callable[[], bool],
-    on_chunk: Callable[[Progress], None] | None = None,
-) -> dict[str, Any] | None:
+def cap_of(item: Item, max_ratio: float) -> int:
+    """The multiple of the paper's mean at which a trial is given up, rounded up to an exam."""
+    term = text_of(item).get("exam_every", 1)
+    return term * math.ceil(max_ratio * item.paper.num_sequences / term)
+
+
+def run_group(group: Group, built: Built, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
     """Runs all trials of a group; its line for the file, or None where it was stopped."""
     config, mesh, began = group.config(), lane_mesh(), time.perf_counter()
     layout = plan(built, config, int(mesh.devices.size))
@@ -111,7 +111,6 @@ def run_group(
         hyper=group.hyper,
         num_test=config.num_test,
         should_stop=should_stop,
-        on_chunk=None if on_chunk is None else lambda progress, take: on_chunk(progress),
         mesh=mesh,
     )
     if len(records) < group.num_trials:
@@ -163,8 +162,9 @@ def load_groups(file: Path) -> list[dict[str, Any]]:
             if any(key not in found for key in IDENTITY) or not isinstance(records, list):
                 raise KeyError
             for record in records:
-                record["reading"], record["status"], record["num_sequences"]  # noqa: B018
-        except (ValueError, KeyError, TypeError):
+                if not {"reading", "status", "num_sequences"} <= record.keys():
+                    raise KeyError
+        except (ValueError, KeyError, TypeError, AttributeError):
             refuse(file, f"is damaged in line {number}")
         lines.append(found)
     return lines

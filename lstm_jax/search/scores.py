@@ -31,7 +31,7 @@ class RowScore(NamedTuple):
     num_trials: int
     log_ratio: float  # ours over the paper's
     error: float  # its standard error, from both numbers of trials
-    bound: bool  # True: fewer than half were solved, and the ratio is a lower bound
+    bound: bool  # True: fewer than half were solved; the ratio is that of the cap
     time_score: float  # log-likelihood of the published mean
     share_score: float  # log-likelihood of the published number of solved trials
 
@@ -79,7 +79,9 @@ def spread_of_logs(solved: np.ndarray, censored: np.ndarray) -> tuple[float, flo
     return float(mean), float(spread)
 
 
-def score_row(records: Sequence[Mapping[str, Any]], paper: PaperRow, max_sequences: int) -> RowScore:
+def score_row(
+    records: Sequence[Mapping[str, Any]], paper: PaperRow, max_sequences: int
+) -> RowScore:
     """How well trials of one reading explain a published row.
 
     The published mean is arithmetic: of log-normal counts its logarithm lies half a variance
@@ -113,8 +115,7 @@ def score_row(records: Sequence[Mapping[str, Any]], paper: PaperRow, max_sequenc
         bound = math.isinf(median)
         mean = math.log(max_sequences if bound else median)
     spread = min(max(spread, SPREADS[0]), SPREADS[1])
-    published = math.log(paper.num_sequences) - spread**2 / 2
-    log_ratio = mean - published
+    log_ratio = mean - math.log(paper.num_sequences) + (0.0 if bound else spread**2 / 2)
     error = spread * math.sqrt(1 / num_trials + 1 / paper.num_trials)
     share = 1.0 if math.isnan(paper.solved) else paper.solved
     successes = round(share * paper.num_trials)

@@ -1,0 +1,128 @@
+"""The command of a search: runs what is not on file yet, and writes the page of scores."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from lstm_jax import runtime
+from lstm_jax.config import exit_with
+from lstm_jax.experiment import this_command
+from lstm_jax.paper.selection import items_of
+from lstm_jax.plan import plan
+from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.search.command_line import Request, parse
+from lstm_jax.search.factors import Search, readings_of
+from lstm_jax.search.groups import (
+    Group,
+    append_group,
+    build,
+    file_of,
+    groups_of,
+    is_done,
+    load_groups,
+    run_group,
+)
+from lstm_jax.search.page import markdown
+from lstm_jax.tables import format_count, format_duration
+
+
+def main(search: Search, argv: Sequence[str] | None = None) -> int:
+    """Runs a search for a command line; returns the exit status.
+
+    0: done. 2: one line on stderr said what was wrong, with nothing computed. 130: stopped; every
+    finished group is on file and the same command goes on.
+    """
+    request = parse(search, sys.argv[1:] if argv is None else argv)
+    try:
+        if request.report:
+            return _report(request)
+        runtime.configure()
+        readings = readings_of(request.factors, request.design)
+        groups = [
+            group
+            for item in request.items.values()
+            for group in groups_of(
+                item,
+                readings,
+                request.factors,
+                trials=request.trials,
+                max_ratio=request.max_ratio,
+            )
+        ]
+        for group in groups:  # what one of them refuses must not come after an hour
+            group.config()
+        return _describe(groups, request) if request.dry_run else _run(groups, request)
+    except ValueError as error:  # of a setting, or of a file
+        exit_with(error)
+
+
+def page_of(workdir: Path) -> Path:
+    """Where the page goes: to the docs for the records of a checkout, else beside the records."""
+    folder = workdir.resolve()
+    docs = folder.parent.parent / "docs"
+    if folder.parent.name == "results" and docs.is_dir():
+        return docs / f"{folder.name}.md"
+    return workdir / f"{folder.name}.md"
+
+
+def _report(request: Request) -> int:
+    workdir = Path(request.workdir)
+    items = items_of(request.search.paper)
+    lines = {row: found for row in items if (found := load_groups(file_of(workdir, row)))}
+    if not lines:
+        refuse(workdir, "has no finished group to report on")
+    page = page_of(workdir)
+    with writing(page):
+        page.write_text(markdown(request.search, lines), encoding="utf-8")
+    print(f"readings on {len(lines)} rows: {page}")
+    return 0
+
+
+def _describe(groups: Sequence[Group], request: Request) -> int:
+    most = 0.0
+    for group in groups:
+        built, config = build(group), group.config()
+        layout = plan(built, config, len(jax.devices()))
+        nominal = 1e-9 * layout.ns_per_trial_step * layout.num_lanes * group.max_sequences
+        seconds = nominal * built.trial.task.mean_length / layout.num_devices
+        done = is_done(group, load_groups(file_of(Path(request.workdir), group.row)))
+        most += 0.0 if done else seconds
+        print(
+            f"{group.row:16} {group.name:30} {len(group.variants):3} readings "
+            f"{group.num_trials:4} trials  to {format_count(group.max_sequences):>9} sequences  "
+            + ("done" if done else f"at most about {format_duration(seconds)}")
+        )
+    print(f"{len(groups)} programs, at most about {format_duration(most)}, without compiling")
+    return 0
+
+
+def _run(groups: Sequence[Group], request: Request) -> int:
+    workdir = Path(request.workdir)
+    on_file = {group.row: load_groups(file_of(workdir, group.row)) for group in groups}
+    with stop_signals() as stopped:
+        for number, group in enumerate(groups, start=1):
+            what = f"{group.row:16} {group.name:30}"
+            where = f"[{number} of {len(groups)}]"
+            if is_done(group, on_file[group.row]):
+                print(f"{what} on file {where}", flush=True)
+                continue
+            began = time.perf_counter()
+            line = run_group(group, build(group), stopped)
+            if line is None:
+                say(f"stopped; every finished group is in {workdir}")
+                say(f"the same command goes on:  {this_command()}")
+                return INTERRUPTED
+            append_group(file_of(workdir, group.row), line)
+            solved = sum(record["status"] == "SOLVED" for record in line["records"])
+            took = format_duration(time.perf_counter() - began)
+            print(f"{what} solved {solved}/{group.num_trials}  {took}  {where}", flush=True)
+            jax.clear_caches()  # the programs of all groups would add up
+            gc.collect()
+    return _report(request)
