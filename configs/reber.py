@@ -110,6 +110,7 @@ _ROWS = {
         "output_unit": "units",
         "gradient_rule": "rtrl",
         "learning_rate": 0.05,
+        "max_sequences": 200_000,
     },
     "rtrl12": _RIVAL
     | {
@@ -117,7 +118,7 @@ _ROWS = {
         "output_unit": "units",
         "gradient_rule": "rtrl",
         "learning_rate": 0.1,
-        "max_sequences": 50_000,
+        "max_sequences": 30_000,
     },
     "elman": _RIVAL
     | {

@@ -101,7 +101,7 @@ def test_the_criterion_is_that_of_the_fields():
     assert [(s.name, s.wrong_below, s.error_below) for s in one.stages] == [
         ("ST1", 5, float("inf"))
     ]
-    two = built(TWO)
+    two = built(TWO, exam_error_below=0.01)
     assert [(s.name, s.wrong_below, s.error_below) for s in two.stages] == [
         ("ST1", 1, float("inf")),
         ("ST2", 1, 0.01),

@@ -113,7 +113,7 @@ def markdown(search: Search, lines: Mapping[str, Groups]) -> str:
         "## What it rules out",
         *_findings(ranked, shared, {row: items[row].paper for row in lines}),
         "## Limits",
-        *_limits(lines, items={row: items[row].paper for row in lines}),
+        *_limits(search, lines, {row: items[row].paper for row in lines}),
     ]
     if search.known:
         parts += ["## Known from before", search.known]
@@ -226,7 +226,10 @@ def _findings(
         good = [s.reading for s in ranked if s.rows[row].close]
         bad = [s.reading for s in ranked if against(s.rows[row])]
         said = f"{', '.join(good) if good else 'none'} within a factor of {FACTOR:g}"
-        denied = f"; it speaks against {', '.join(bad)}" if bad else "; it speaks against none"
+        if len(bad) == len(ranked):
+            denied = "; it speaks against all of them"
+        else:
+            denied = f"; it speaks against {', '.join(bad) if bad else 'none'}"
         lines.append(f"- `{row}` ({paper[row].source}): {said}{denied}.")
     closest = max(score.num_close for score in ranked)
     best = [score.reading for score in ranked if score.num_close == closest]
@@ -252,16 +255,20 @@ def _findings(
     ]
 
 
-def _limits(lines: Mapping[str, Groups], items: Mapping[str, PaperRow]) -> list[str]:
+def _limits(
+    search: Search, lines: Mapping[str, Groups], paper: Mapping[str, PaperRow]
+) -> list[str]:
     caps = []
     for row, groups in lines.items():
         found = best_records(groups).values()
         cap = max(measured.max_sequences for measured in found)
         trials = sorted({len(measured.records) for measured in found})
         numbers = " or ".join(str(number) for number in trials)
-        ratio = cap / items[row].num_sequences
+        ratio = cap / paper[row].num_sequences
         caps.append(f"`{row}` {numbers} trials, cap {format_count(cap)} ({ratio:.3g} times)")
-    return [
+    missing = [f"`{row}`" for row in search.rows if row not in lines]
+    left = [f"Rows of the command's own list not run yet: {', '.join(missing)}."] if missing else []
+    return left + [
         "Trials of each reading, and the cap in sequences and in times the paper's mean: "
         + "; ".join(caps)
         + ".",
