@@ -123,6 +123,7 @@ _2A: dict[str, Any] = {
     "g": "g1",
     "h": "id",
     "direct": True,
+    "max_sequences": 50_000,  # ten times the paper's mean; its cap is 5,000,000
 }
 _RIVAL: dict[str, Any] = {
     "cell": "elman",
