@@ -35,11 +35,12 @@ EXPLANATIONS: dict[str, str] = {
     "more; nets that survive solve it late. The paper's rule for adding the cell is not given; "
     "windows of 100 and 500 sequences, rates 1.0 and 0.1, updates after every step and g in "
     "[-1, 1] or [-2, 2] were no better by 8,000 to 15,000 sequences",
-    "t3-q200-p200": "two groups: most trials end near the paper's count, some stay on the plateau of a "
-    "constant answer; see docs/deviations.md, init_range",
+    "t3-q200-p200": "the plateau of a constant answer lasts longer with every doubling of q: means "
+    "26,625 and 33,475 at 50 and 100, in the paper 30,000 to 49,000 from 50 to 1000; see "
+    "docs/deviations.md, init_range",
     **{
-        f"t3-q{q}-p{p}": "all trials are on the plateau of a constant answer at the cap: the class's "
-        "one symbol is lost in the sum of what q distractors add to the state, at any width of the "
+        f"t3-q{q}-p{p}": "the trials are on the plateau of a constant answer at the cap: the "
+        "class's one symbol is lost in what q distractors add to the state, at any width of the "
         "initial weights. What kept the paper's count nearly constant in q is open"
         for q, p in ((500, 500), (1000, 1000), (1000, 500), (1000, 200), (1000, 100), (1000, 50))
     },
