@@ -3,6 +3,7 @@
 import pytest
 
 from configs import adding, long_lag, reber, two_sequence
+from experiments.reber import EXPERIMENT
 from lstm_jax.build import build_trial
 from lstm_jax.config import (
     EXAM,
@@ -14,6 +15,7 @@ from lstm_jax.config import (
     standard_fields,
 )
 from lstm_jax.exams import Exam
+from lstm_jax.experiment import main
 
 ADDING, REBER, LONG_LAG, TWO = adding.FIELDS, reber.FIELDS, long_lag.FIELDS, two_sequence.FIELDS
 
@@ -116,3 +118,10 @@ def test_defaults_are_laid_over_standard_fields():
     with pytest.raises(ConfigError, match="exam_every: no such standard field"):
         standard_fields(RUN, exam_every=3)
     assert standard_fields(EXAM, exam_every=3)["exam_every"].default == 3
+
+
+def test_a_boolean_says_what_it_takes(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(EXPERIMENT, ["--config.direct=maybe"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: config.direct=maybe: must be true or false\n"

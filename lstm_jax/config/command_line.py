@@ -201,6 +201,10 @@ def _parse_flags(
         names = ["config", "workdir", "dry_run", "help", *settings]
         near = no_such("flag", error.flagname, names).partition("; valid")[0]
         raise ConfigError(f"--{error.flagname}: {near}; --help lists all") from None
+    except flags.IllegalFlagValueError as error:  # all texts are legal, so: a boolean's
+        found = re.match(r"flag --([^=]+=.*?): ", str(error))
+        given = found.group(1) if found else str(error)
+        raise ConfigError(f"{given}: must be true or false") from None
     except (flags.Error, OSError) as error:
         raise ConfigError(str(error).removeprefix("ERROR:: ")) from None
     return {name: flag_values[name].value for name in flag_values}, rest
