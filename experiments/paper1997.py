@@ -54,8 +54,8 @@ EXPLANATIONS: dict[str, str] = {
     "text's has 5 of 8, mean 789,087. Identity outputs and wider weights are worse (prototype)",
     "t9-6b": "6 of 10 did not leave a local minimum by 3,000,000 sequences: one, two or four of "
     "the eight classes are never answered; those solved took half the published count. From "
-    "another seed 6 of 8 are solved by 500,000 (mean 260,661). An independent prototype solved 10 of 10 "
-    "(mean 431,625), so a cause of ours is not excluded",
+    "another seed 6 of 8 are solved by 500,000 (mean 260,661). An independent prototype solved 10 "
+    "of 10 (mean 431,625), so a cause of ours is not excluded",
 }
 """Why a row differs from the paper, by its name."""
 
