@@ -47,6 +47,8 @@ EXPLANATIONS: dict[str, str] = {
     "t4-t100-n3": "the mean is one trial's: nine end by 39,200 (mean 18,889), one passes ST1 at "
     "20,800 and ST2 at 725,000",
     "t5-t100-n3": FASTER,
+    "t5-t1000-n1": "0 of 8 left the plateau of a constant answer by 1,500,000; at T=100 the same "
+    "task takes half the published count",
     "t6-t100-n3": FASTER,
     "t6-t100-n1": FASTER,
     "t8-140": "as written, all solved, three times too slowly; an independent prototype had 9 of "
