@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from lstm_jax.cells import trailing
 from lstm_jax.cells.lstm97 import Lstm97Params, Lstm97Spec, slope_h, squash_h
 from lstm_jax.cells.trailing import Now, Slopes, outer, per_block, per_cell, products
+from lstm_jax.gradients.outputs import at_last_step, output_nets, symbol_nets
 from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
@@ -164,7 +165,8 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
                 left = None if symbols is None else _Steps(slopes, None)
                 return (now, last, traced, None), (None, left)
             traced = _accumulate(traced, last)
-            y, e = _output(network, used.readout, now, x, net_y, target)
+            net = output_nets(network, used.readout, now.h, x, net_y)
+            y, e = network.readout.output(net), network.readout.delta(net, target)
             errors = _errors(spec, used.readout, now, jnp.where(valid & mask[None], e, 0.0))
             grads = _gradient(network, params, now, last.sources, traced, errors)
             total = jax.tree.map(jnp.add, total, grads)
@@ -172,8 +174,8 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             return (now, last, traced, total), (y, left)
 
         direct = None
-        if network.direct and symbols is not None:
-            direct = trailing.columns(params.readout.v[:, now.c.shape[0] :], symbols)
+        if symbols is not None:
+            direct = symbol_nets(network, params, symbols, now.c.shape[0])
         xs = (
             inputs if symbols is None else None,
             None if symbols is None else trailing.columns(weights.w, symbols),
@@ -189,16 +191,13 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         (now, last, traced, grads), (outputs, left) = ended
         if not every_step:
             traced = _accumulate(traced, last)
-            steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
-            steps = steps.reshape(-1, *[1] * example.length.ndim)
-            at_last = steps == example.length[None] - 1
-            net_y = None if direct is None else _only(at_last, direct).sum(axis=0)
-            x = last.sources.x
-            outputs, e = _output(network, params.readout, now, x, net_y, example.targets)
-            errors = _errors(spec, params.readout, now, e)
+            net_y = None if direct is None else at_last_step(direct, example.length).sum(axis=0)
+            net = output_nets(network, params.readout, now.h, last.sources.x, net_y)
+            outputs = network.readout.output(net)
+            errors = _errors(spec, params.readout, now, network.readout.delta(net, example.targets))
             grads = _gradient(network, params, now, last.sources, traced, errors)
             if left is not None:
-                left = _Steps(left.slopes, jax.tree.map(lambda e: _only(at_last, e[None]), errors))
+                left = _Steps(left.slopes, _at_last(errors, inputs.shape[0], example.length))
         if symbols is not None and left is not None:
             grads = _with_inputs(spec, network, grads, symbols, left)
         return outputs, grads  # pyright: ignore[reportReturnType]  # both are there by now
@@ -223,25 +222,6 @@ def _accumulate(traced: Traces, last: _Last) -> Traces:
         i_h=grown(traced.i_h, d_i, h),
         i_b=traced.i_b + d_i,
     )
-
-
-def _output(
-    network: Network,
-    params: ReadoutParams,
-    now: Now,
-    x: Array | None,
-    net_y: Array | None,
-    target: Array,
-) -> tuple[Array, Array]:
-    """The outputs y_k and the error signals e_k; `net_y` is what symbols give to the outputs."""
-    if x is None:
-        net = products(params.v[:, : now.h.shape[0]], now.h)
-        net = net if net_y is None else net + net_y
-    else:
-        net = products(params.v, network.seen(now.h, x))
-    if params.b is not None:
-        net = net + params.b
-    return network.readout.output(net), network.readout.delta(net, target)
 
 
 def _errors(spec: Lstm97Spec, params: ReadoutParams, now: Now, e: Array) -> _Errors:
@@ -335,6 +315,15 @@ def _with_inputs(
     return NetworkParams(cell, grads.readout._replace(v=v))
 
 
+def _at_last(errors: _Errors, num_steps: int, length: Array) -> _Errors:
+    """The errors of the last step as those of every step, zero before it."""
+
+    def spread(e: Array) -> Array:
+        return at_last_step(jnp.broadcast_to(e, (num_steps, *e.shape)), length)
+
+    return jax.tree.map(spread, errors)
+
+
 def _nothing(params: NetworkParams, symbols: bool) -> NetworkParams:
     """Zero gradients; without the weights from the inputs where those are symbols."""
     zero = jax.tree.map(jnp.zeros_like, params)
@@ -362,8 +351,3 @@ def _no_traces(params: Lstm97Params, now: Now, inputs: bool) -> Traces:
         h = jnp.zeros_like(params.r_z[:, num_gates:])
     zero = [x, gates, h, jnp.zeros_like(now.c)]
     return Traces(*zero, *zero)
-
-
-def _only(where: Array, values: Array) -> Array:
-    """Values ``[T, F]`` where a step ``[T]`` is meant, zero elsewhere; trailing axes alike."""
-    return jnp.where(where[:, None], values, 0.0)

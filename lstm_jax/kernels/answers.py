@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cells import trailing
 from lstm_jax.cells.lstm97 import Lstm97Spec
+from lstm_jax.gradients.outputs import at_last_step, output_nets, symbol_nets
+from lstm_jax.kernels.stored import stored
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array
@@ -63,11 +65,14 @@ def many_answers(network: Network, timing: str) -> Callable[[NetworkParams, Exam
         return jax.vmap(jax.vmap(answers(network, timing), in_axes=(None, 0)))
 
     def many(params: NetworkParams, examples: Example) -> Array:
+        inputs = examples.inputs
+        if is_symbols(inputs):
+            inputs = stored(inputs)
         # [L, ..] -> [.., 1, L] and [L, N, ..] -> [.., N, L]
         lanes_last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1)[..., None, :], params)
         sequences_last = jax.tree.map(
             lambda leaf: jnp.moveaxis(leaf, (1, 0), (-2, -1)),
-            Example(examples.inputs, None, examples.length),  # pyright: ignore
+            Example(inputs, None, examples.length),  # pyright: ignore
         )
         outputs = _forward(network, timing, lanes_last, sequences_last)
         return jnp.moveaxis(outputs, (-1, -2), (0, 1))
@@ -81,23 +86,13 @@ def _forward(network: Network, timing: str, params: NetworkParams, example: Exam
     symbols = inputs if is_symbols(inputs) else None
     weights = trailing.weights_of(params.cell)
     now = trailing.start(spec, params.cell.w_z, length.shape)
-    num_cells = now.c.shape[0]
-    v = params.readout.v
-    ahead = net_y = None
+    ahead = direct = None
     if symbols is not None:
         ahead = trailing.columns(weights.w, symbols)
-        if network.direct:
-            net_y = trailing.columns(v[:, num_cells:], symbols)
+        direct = symbol_nets(network, params, symbols, now.c.shape[0])
 
     def output(h: Array, x: Array | None, net_y: Array | None) -> Array:
-        if x is None:
-            net = trailing.products(v[:, :num_cells], h)
-            net = net if net_y is None else net + net_y
-        else:
-            net = trailing.products(v, network.seen(h, x))
-        if params.readout.b is not None:
-            net = net + params.readout.b
-        return network.readout.output(net)
+        return network.readout.output(output_nets(network, params.readout, h, x, net_y))
 
     def step(carry: Any, inputs: Any) -> tuple[Any, Array | None]:
         now, last_x = carry
@@ -110,12 +105,10 @@ def _forward(network: Network, timing: str, params: NetworkParams, example: Exam
         return (now, x), output(now.h, x, net_y) if timing == "every_step" else None
 
     steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
-    xs = (None if symbols is not None else inputs, ahead, net_y, steps)
+    xs = (None if symbols is not None else inputs, ahead, direct, steps)
     no_input = None if symbols is not None else jnp.zeros_like(inputs[0])
     (now, last_x), outputs = scan_until(step, (now, no_input), xs, jnp.max(length))
     if timing == "every_step":
         return outputs
-    if net_y is not None:
-        at_last = steps.reshape(-1, *[1] * length.ndim) == length[None] - 1
-        net_y = jnp.where(at_last[:, None], net_y, 0.0).sum(axis=0)
+    net_y = None if direct is None else at_last_step(direct, length).sum(axis=0)
     return output(now.h, last_x, net_y)

@@ -13,8 +13,6 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
-    mean_error,
-    mean_squared_error,
 )
 from lstm_jax.types import Array
 
@@ -70,8 +68,6 @@ def long_lag_2a(p: int = 100) -> Task:
         mean_length=float(p),
         timing="every_step",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=all_within(CORRECT_WITHIN),
         test=test,
     )
@@ -115,8 +111,6 @@ def long_lag_2b(p: int = 100) -> Task:
         mean_length=float(p),
         timing="every_step",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=correct,
         test=fresh_tests(sample),
     )
@@ -178,8 +172,6 @@ def long_lag_2c(p: int = 50, q: int = 50) -> Task:
         mean_length=q + 12.0,  # E[k] = 9
         timing="end",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=all_within(CORRECT_WITHIN_2C),
         test=fresh_tests(sample),
     )

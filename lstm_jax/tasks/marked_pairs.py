@@ -15,8 +15,6 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
-    mean_error,
-    mean_squared_error,
 )
 from lstm_jax.types import Array
 
@@ -96,8 +94,6 @@ def marked_pairs(
         mean_length=T + (T // 10) / 2,
         timing="end",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=all_within(CORRECT_BELOW),
         test=fresh_tests(sample),
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from lstm_jax import draws
 from lstm_jax.tasks.arguments import require_whole
-from lstm_jax.tasks.task import Example, Task, below, mean_error, mean_squared_error
+from lstm_jax.tasks.task import Example, Task, below
 from lstm_jax.types import Array
 
 SYMBOLS = "BTPSXVE"
@@ -99,8 +99,6 @@ def embedded_reber(num_pairs: int = 3, num_strings: int = 256) -> Task:
         mean_length=float(lengths[:, num_strings:].mean()),
         timing="every_step",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=legal_most_active,
         test=test,
     )

@@ -26,55 +26,6 @@ class Example(NamedTuple):
     legal: Array | None = None  # [T, K] bool
 
 
-class Task(NamedTuple):
-    """A source of sequences with the published rule for a right answer.
-
-    Attributes:
-      name: the key under which ``TASKS`` knows it.
-      input_size: D.
-      target_size: K.
-      length: T, the static bound of a sequence.
-      mean_length: the mean number of time steps of a sequence.
-      timing: "end" (targets ``[K]`` at the last step) or "every_step" (``[T, K]``).
-      sample: ``(key, trial=0) -> Example``; a training sequence of a trial of this number, which
-        matters where trials have training sets of their own.
-      error: ``(outputs, example) -> []``; the mean absolute error.
-      squared_error: ``(outputs, example) -> []``; the mean squared error.
-      correct: ``(outputs, example) -> [] bool``; the paper's own criterion.
-      test: ``(key, number, trial=0) -> Example``; the number-th test sequence.
-    """
-
-    name: str
-    input_size: int
-    target_size: int
-    length: int
-    mean_length: float
-    timing: str
-    sample: Callable[..., Example]
-    error: Callable[[Array, Example], Array]
-    squared_error: Callable[[Array, Example], Array]
-    correct: Callable[[Array, Example], Array]
-    test: Callable[..., Example]
-
-
-def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
-    """``(key, number, trial=0) -> Example``: test sequences drawn like those for training.
-
-    Example:
-      >>> from lstm_jax import adding
-      >>> key = jax.random.key(0, impl="threefry2x32")
-      >>> a, b = (fresh_tests(adding(T=11).sample)(key, number) for number in (0, 1))
-      >>> bool((a.inputs == b.inputs).all())
-      False
-    """
-
-    def test(key: Array, number: Array | int, trial: Array | int = 0) -> Example:
-        data = draws.fold_in(key, number)
-        return sample(jax.random.wrap_key_data(data, impl="threefry2x32"), trial)
-
-    return test
-
-
 def mean_error(outputs: Array, example: Example) -> Array:
     """The mean absolute error over outputs and, where there is a mask, over its steps.
 
@@ -95,6 +46,55 @@ def mean_squared_error(outputs: Array, example: Example) -> Array:
       0.0625
     """
     return _mean((outputs - example.targets) ** 2, example)
+
+
+class Task(NamedTuple):
+    """A source of sequences with the published rule for a right answer.
+
+    Attributes:
+      name: the key under which ``TASKS`` knows it.
+      input_size: D.
+      target_size: K.
+      length: T, the static bound of a sequence.
+      mean_length: the mean number of time steps of a sequence.
+      timing: "end" (targets ``[K]`` at the last step) or "every_step" (``[T, K]``).
+      sample: ``(key, trial=0) -> Example``; a training sequence of a trial of this number, which
+        matters where trials have training sets of their own.
+      correct: ``(outputs, example) -> [] bool``; the paper's own criterion.
+      test: ``(key, number, trial=0) -> Example``; the number-th test sequence.
+      error: ``(outputs, example) -> []``; the mean absolute error.
+      squared_error: ``(outputs, example) -> []``; the mean squared error.
+    """
+
+    name: str
+    input_size: int
+    target_size: int
+    length: int
+    mean_length: float
+    timing: str
+    sample: Callable[..., Example]
+    correct: Callable[[Array, Example], Array]
+    test: Callable[..., Example]
+    error: Callable[[Array, Example], Array] = mean_error
+    squared_error: Callable[[Array, Example], Array] = mean_squared_error
+
+
+def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
+    """``(key, number, trial=0) -> Example``: test sequences drawn like those for training.
+
+    Example:
+      >>> from lstm_jax import adding
+      >>> key = jax.random.key(0, impl="threefry2x32")
+      >>> a, b = (fresh_tests(adding(T=11).sample)(key, number) for number in (0, 1))
+      >>> bool((a.inputs == b.inputs).all())
+      False
+    """
+
+    def test(key: Array, number: Array | int, trial: Array | int = 0) -> Example:
+        data = draws.fold_in(key, number)
+        return sample(jax.random.wrap_key_data(data, impl="threefry2x32"), trial)
+
+    return test
 
 
 def all_within(limit: float) -> Callable[[Array, Example], Array]:

@@ -11,8 +11,6 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
-    mean_error,
-    mean_squared_error,
 )
 from lstm_jax.types import Array
 
@@ -93,8 +91,6 @@ def temporal_order(num_symbols: int = 2, T: int = 100) -> Task:
         mean_length=T + (T // 10) / 2,
         timing="end",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=all_within(CORRECT_WITHIN),
         test=fresh_tests(sample),
     )

@@ -13,8 +13,6 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
-    mean_error,
-    mean_squared_error,
 )
 from lstm_jax.types import Array
 
@@ -118,8 +116,6 @@ def two_sequence(variant: str = "3a", T: int = 100, N: int = 3) -> Task:
         mean_length=T + (T // 10) / 2,
         timing="end",
         sample=sample,
-        error=mean_error,
-        squared_error=mean_squared_error,
         correct=all_within(kind.correct_below),
         test=fresh_tests(lambda key, trial=0: noise_free(key)[0]),
     )
