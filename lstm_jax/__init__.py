@@ -1,6 +1,21 @@
 """The reference laboratory for gated recurrent networks, in JAX."""
 
-from lstm_jax.cells import CELLS, Cell, elman, lstm, lstm97
+from lstm_jax.cells import (
+    CELLS,
+    Cell,
+    elman,
+    gru,
+    irnn,
+    lstm,
+    lstm97,
+    mgu,
+    min_gru,
+    min_lstm,
+    mut1,
+    mut2,
+    mut3,
+    slstm,
+)
 from lstm_jax.gradients import GRADIENT_RULES, GradientRule
 from lstm_jax.network import Network, NetworkParams, network, num_weights
 from lstm_jax.readout import Readout, readout
@@ -44,6 +59,8 @@ __all__ = [
     "consecutive_correct",
     "elman",
     "embedded_reber",
+    "gru",
+    "irnn",
     "long_lag_2a",
     "long_lag_2b",
     "long_lag_2c",
@@ -51,10 +68,17 @@ __all__ = [
     "lstm97",
     "make_trial",
     "mean_error_below",
+    "mgu",
+    "min_gru",
+    "min_lstm",
     "multiplication",
+    "mut1",
+    "mut2",
+    "mut3",
     "network",
     "num_weights",
     "readout",
+    "slstm",
     "temporal_order",
     "two_sequence",
     "unroll",

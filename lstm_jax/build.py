@@ -1,23 +1,28 @@
 """From a configuration to a trial: the only reader of ConfigDicts."""
 
+import ast
+import functools
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import optax
 
-from lstm_jax.cells import CELLS, Cell
+from lstm_jax.cells import Cell
 from lstm_jax.config import Config
+from lstm_jax.config.fields import no_such
 from lstm_jax.exams import Exam, Stage, exam
 from lstm_jax.gradients import GRADIENT_RULES, GradientRule, traces
 from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
+from lstm_jax.plugins import find_cell
 from lstm_jax.readout import Readout, readout, units_readout
 from lstm_jax.stopping import StopRule, all_of, consecutive_correct, few_wrong, mean_error_below
 from lstm_jax.tasks import TASKS, Task
 from lstm_jax.trial import Trial, make_trial
+from lstm_jax.types import Array
 
-OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
 RAGGED = 1.2
 """A static bound this many times the mean length makes it worth to look for the longest."""
 
@@ -54,7 +59,7 @@ def build_trial(config: Config) -> Built:
         task,
         _build_rule(config, net, task, kernel),
         _build_criterion(config),
-        OPTIMIZERS[config.optimizer],
+        build_optimizer(config),
         max_sequences=config.max_sequences,
         batch_size=config.batch_size,
         update_every=config.update_every if "update_every" in config else "sequence",
@@ -119,18 +124,40 @@ def _build_growth(config: Config) -> Growth | None:
     return growth(config.growth_window, config.growth_decrease)
 
 
+def build_optimizer(config: Config) -> Callable[..., optax.GradientTransformation]:
+    """``learning_rate -> transformation``: clipping, then the penalty's gradient, then the rule.
+
+    Example:
+      >>> from lstm_jax.config import make_config
+      >>> from configs.adding import FIELDS
+      >>> state = build_optimizer(make_config(FIELDS))(0.5).init({"w": 1.0})
+    """
+
+    rule = {"sgd": optax.sgd, "adam": optax.adam}[config.optimizer]
+    if not config.momentum and not config.l2 and config.clip_norm is None:
+        return rule
+
+    def make(learning_rate: Array | float) -> optax.GradientTransformation:
+        parts = []
+        if config.clip_norm is not None:
+            parts.append(optax.clip_by_global_norm(config.clip_norm))
+        if config.l2:
+            parts.append(optax.add_decayed_weights(config.l2))
+        parts.append(rule(learning_rate, **_momentum(config)))
+        return optax.chain(*parts)
+
+    return make
+
+
+def _momentum(config: Config) -> dict[str, float]:
+    return {"momentum": config.momentum} if config.momentum else {}
+
+
 def _build_cell(config: Config, task: Task) -> Cell:
-    make = CELLS[config.cell]
-    if config.cell == "lstm":
-        return make(task.input_size, config.hidden_size, forget_bias=config.forget_bias)
-    if config.cell == "elman":
-        return make(
-            task.input_size,
-            config.hidden_size,
-            activation=config.activation,
-            bias=config.bias != "none",
-        )
-    return make(
+    make = find_cell(config.cell)
+    if config.cell != "lstm97":
+        return _with_options(config, make)(task.input_size, config.hidden_size)
+    return _with_options(config, make)(
         task.input_size,
         config.num_blocks,
         config.block_size,
@@ -139,8 +166,35 @@ def _build_cell(config: Config, task: Task) -> Cell:
         output_gate_bias=tuple(config.output_gate_bias) or None,
         init_range=config.init_range,
         recurrent=config.sees != "nothing",
-        see_gates=config.sees == "all",
+        silent=config.sees == "zeros",
+        see_gates=config.sees != "cells",
         output_gate=config.output_gate,
         g=config.g,
         h=config.h,
     )
+
+
+def _with_options(config: Config, make: Callable[..., Cell]) -> Callable[..., Cell]:
+    """The cell's factory with the options that have fields of their own, and the further ones."""
+    options: dict[str, Any] = {}
+    if config.cell == "lstm":
+        options = {"forget_bias": config.forget_bias, "switches": tuple(config.switches)}
+    elif config.cell == "elman":
+        options = {"activation": config.activation, "bias": config.bias != "none"}
+    known = list(inspect.signature(make).parameters)[2:]
+    for text in config.cell_options:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise ValueError(
+                f"config.cell_options={text}: {no_such('option', name, known)} (of {config.cell})"
+            )
+        options[name] = _literal(value)
+    return functools.partial(make, **options)
+
+
+def _literal(text: str) -> Any:
+    """A number, truth value or tuple as Python writes it; anything else is a text."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+
 from lstm_jax import draws
 from lstm_jax.types import Array
 
@@ -13,7 +15,8 @@ def uniform(
     """Arrays of the given shapes, uniform in ``[-init_range, init_range]``, from one draw.
 
     One draw cut into pieces: a draw for each array makes a program that XLA compiles for
-    seconds.
+    seconds. The numbers are drawn in float32 whatever the default dtype, in which they come: the
+    same key gives the same net under ``jax.enable_x64``.
 
     Example:
       >>> import jax
@@ -22,7 +25,9 @@ def uniform(
       ((3, 2), (3,), True)
     """
     sizes = [math.prod(shape) for shape in shapes]
-    draw = init_range * (2 * draws.uniform(key, sum(sizes)) - 1)
+    dtype = jnp.result_type(float)
+    drawn = (2 * draws.uniform(key, sum(sizes)) - 1).astype(dtype)
+    draw = jnp.asarray(init_range, dtype) * drawn
     arrays, start = [], 0
     for shape, size in zip(shapes, sizes, strict=True):
         arrays.append(draw[start : start + size].reshape(shape))

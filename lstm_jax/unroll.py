@@ -1,7 +1,7 @@
-"""A cell over a sequence, by `jax.lax.scan`."""
+"""A cell over a sequence, by `jax.lax.scan`; and what else runs over one: a `Structure`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,19 +69,109 @@ def scan_until(
     return carry, stacked
 
 
+class Structure(NamedTuple):
+    """Cells put together so that they run over one whole sequence.
+
+    A `Cell` says what one time step does; a structure may look at the sequence from its end, or
+    once for each of its layers. `lstm_jax.structures` makes them.
+
+    Attributes:
+      name: which kind it is: "layer", "bidirectional" or "stack".
+      input_size: D.
+      output_size: H.
+      init: ``(key, init_range) -> params``; fresh weights. The range may be left out.
+      initial_state: ``() -> state``; what a sequence starts from.
+      apply: ``(params, xs[T, D], state=None, *, length=None, resets=None, key=None) -> (state,
+        ys[T, H])``; the arguments of `unroll`, and a key for what it draws (nothing without).
+        Resets say where new sequences begin: nothing passes there in either direction.
+      spec: what it is made of.
+
+    Example:
+      >>> from lstm_jax.cells import lstm
+      >>> from lstm_jax.structures import bidirectional
+      >>> both = bidirectional(lstm(2, 3), lstm(2, 3))
+      >>> params = both.init(jax.random.key(0))
+      >>> state, ys = both.apply(params, jnp.ones((5, 2)), length=3)
+      >>> ys.shape, bool((state.backward.h == ys[0, 3:]).all())
+      ((5, 6), True)
+    """
+
+    name: str
+    input_size: int
+    output_size: int
+    init: Callable[..., Params]
+    initial_state: Callable[[], State]
+    apply: Callable[..., tuple[State, Array]]
+    spec: Any = None
+
+
+def require_sequence(
+    name: str,
+    xs: Array,
+    input_size: int,
+    length: Array | int | None = None,
+    resets: Array | None = None,
+) -> Array:
+    """The inputs as vectors ``[T, D]``; ``ValueError`` where a sequence is not as `unroll` says.
+
+    Example:
+      >>> require_sequence("unroll", jnp.ones((7, 2)), 3)
+      Traceback (most recent call last):
+      ValueError: unroll: inputs of shape (7, 2) where (T, 3) is needed (one sequence, time first,
+      no batch axis)
+    """
+    xs = as_vectors(xs, input_size)
+    if xs.ndim != 2 or xs.shape[1] != input_size:
+        raise ValueError(
+            f"{name}: inputs of shape {xs.shape} where (T, {input_size}) is needed "
+            "(one sequence, time first, no batch axis)"
+        )
+    if isinstance(length, int) and not 0 <= length <= xs.shape[0]:
+        raise ValueError(f"{name}: length {length} is not within 0 .. {xs.shape[0]}")
+    if resets is not None:
+        given = getattr(resets, "dtype", type(resets).__name__), jnp.shape(resets)
+        if given != (jnp.bool_, xs.shape[:1]):
+            raise ValueError(
+                f"{name}: resets of type {given[0]} and shape {given[1]} where bool and "
+                f"{xs.shape[:1]} are needed, one for each step"
+            )
+    return xs
+
+
+def valid_steps(num_steps: int, length: Array | int) -> Array:
+    """Which of the T steps come before the sequence's end, ``[T]`` truth values.
+
+    Example:
+      >>> valid_steps(4, 3).tolist()
+      [True, True, True, False]
+    """
+    return jnp.arange(num_steps, dtype=jnp.int32) < jnp.asarray(length, jnp.int32)
+
+
+def choose(which: Array, yes: Any, no: Any) -> Any:
+    """Leaf by leaf `yes` where the truth value `which` holds, else `no`.
+
+    Example:
+      >>> choose(jnp.array(True), {"t": jnp.int32(2)}, {"t": jnp.int32(7)})["t"].tolist()
+      2
+    """
+    return jax.tree.map(lambda y, n: jnp.where(which, y, n), yes, no)
+
+
 def unroll(
-    cell: Cell,
+    cell: Cell | Structure,
     params: Params,
     xs: Array,  # [T, D] or symbols [T]
     state: State | None = None,
     *,
     length: Array | int | None = None,
     reverse: bool = False,
+    resets: Array | None = None,  # [T]
 ) -> tuple[State, Array]:  # state, ys [T, H]
     """Runs `cell` over one sequence: ``state_t, y_t = step(params, state_tm1, x_t)``.
 
     Args:
-      cell: any `Cell`.
+      cell: any `Cell`; a `Structure` is handed to its own `apply`.
       params: its weights.
       xs: the inputs ``[T, D]``, time-major, or symbols ``[T]``.
       state: what to start from; None is ``cell.initial_state()``.
@@ -89,12 +179,17 @@ def unroll(
         state is that of the last valid step (for 0, the state given), and whatever the padding
         holds, NaN included, reaches neither outputs nor gradients.
       reverse: run from the last valid step to the first; outputs keep their positions.
+      resets: truth values ``[T]``; where true, the state is set to ``cell.initial_state()`` right
+        before that step is taken, in the order of running: under `reverse` what comes later in
+        time is forgotten. Those in the padding count for nothing. To a structure they say where
+        new sequences begin, whichever way its parts run.
 
     Returns:
       The final state and the outputs ``[T, H]``.
 
     Raises:
-      ValueError: where `xs` is not ``[T, D]``, or for a `length` known to be outside 0 .. T.
+      ValueError: where `xs` is not ``[T, D]``, for a `length` known to be outside 0 .. T, for
+        `resets` that are not T truth values, or for `reverse` with a structure.
 
     Example:
       >>> from lstm_jax import CELLS
@@ -104,27 +199,31 @@ def unroll(
       >>> ys.shape, bool((ys[3:] == 0).all()), bool((state.h == ys[2]).all())
       ((5, 3), True, True)
     """
-    xs = as_vectors(xs, cell.input_size)
-    if xs.ndim != 2 or xs.shape[1] != cell.input_size:
-        raise ValueError(
-            f"unroll: inputs of shape {xs.shape} where (T, {cell.input_size}) is needed "
-            "(one sequence, time first, no batch axis)"
-        )
-    if isinstance(length, int) and not 0 <= length <= xs.shape[0]:
-        raise ValueError(f"unroll: length {length} is not within 0 .. {xs.shape[0]}")
+    if isinstance(cell, Structure):
+        if reverse:
+            raise ValueError(
+                f"unroll: reverse=True with a {cell.name}, which has its own directions; "
+                "layer(cell, reverse=True) makes one that runs backwards"
+            )
+        return cell.apply(params, xs, state, length=length, resets=resets)
+    xs = require_sequence("unroll", xs, cell.input_size, length, resets)
     start = cell.initial_state() if state is None else state
-    if length is None:
+    if length is None and resets is None:
         return jax.lax.scan(
             lambda state, x: cell.step(params, state, x), start, xs, reverse=reverse
         )
+    # A state given may be narrower than the zeros that are made here.
+    fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
 
-    def masked(state: State, step: tuple[Array, Array]) -> tuple[State, Array]:
-        x, valid = step
+    def masked(state: State, step: tuple[Array, Array | None, Array | None]) -> tuple[State, Array]:
+        x, valid, reset = step
+        begin = state if reset is None else choose(reset, fresh, state)
+        if valid is None:
+            return cell.step(params, begin, x)
         # Zeroing x first keeps a NaN in the padding out of the backward pass as well, where
         # 0 * NaN would be NaN again.
-        new, y = cell.step(params, state, jnp.where(valid, x, jnp.zeros_like(x)))
-        keep = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, state)
-        return keep, jnp.where(valid, y, jnp.zeros_like(y))
+        new, y = cell.step(params, begin, jnp.where(valid, x, jnp.zeros_like(x)))
+        return choose(valid, new, state), jnp.where(valid, y, jnp.zeros_like(y))
 
-    valid = jnp.arange(xs.shape[0], dtype=jnp.int32) < jnp.asarray(length, jnp.int32)
-    return jax.lax.scan(masked, start, (xs, valid), reverse=reverse)
+    valid = None if length is None else valid_steps(xs.shape[0], length)
+    return jax.lax.scan(masked, start, (xs, valid, resets), reverse=reverse)

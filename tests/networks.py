@@ -47,6 +47,10 @@ CASES = {
         {"activation": "identity", "factor": 0.5},
         "every_step",
     ),
+    "silent, end": Case({"num_blocks": 2, "block_size": 2, "silent": True}, {}, "end"),
+    "silent, every step": Case(
+        {"num_blocks": 2, "block_size": 1, "silent": True, "bias": "none"}, {}, "every_step"
+    ),
     "gates unseen, end, identity": Case(
         {"num_blocks": 2, "block_size": 2, "see_gates": False},
         {"activation": "identity"},

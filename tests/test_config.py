@@ -238,8 +238,8 @@ def test_the_defaults_in_the_help_can_be_typed():
         (["--config.learning_rate=1e999"], ["config.learning_rate=inf"]),
         (["--config.seed=-1"], ["config.seed=-1: must be an integer from 0 to 4294967295"]),
         (["--config.max_sequences=99999999999"], ["from 1 to 2147483647"]),
-        (["--config.cell=lstm79"], ["config.cell=lstm79", "lstm97, lstm, elman; nearest: lstm97"]),
-        (["--config.cell=gru"], ["config.cell=gru: must be one of lstm97, lstm, elman"]),
+        (["--config.cell=lstm79"], ["config.cell=lstm79", "FILE.py:NAME; nearest: lstm97"]),
+        (["--config.cell=qru"], ["config.cell=qru: must be one of lstm97, lstm, gru, elman"]),
         # fields that contradict each other
         (["--config.cell=lstm"], ["config.gradient_rule=traces", "config.cell=lstm97", "bptt"]),
         (["--config.num_blocks=3"], ["config.input_gate_bias=-3.0,-6.0:", "num_blocks=3"]),

@@ -14,6 +14,7 @@ PURE = (
     "initial",
     "cells",
     "unroll",
+    "structures",
     "readout",
     "network",
     "tasks",
@@ -27,6 +28,8 @@ PURE = (
 SHELL = (
     "runtime",
     "config",
+    "plugins",
+    "conformance",
     "readings",
     "build",
     "plan",
@@ -42,9 +45,12 @@ SHELL = (
     "rows",
     "report",
     "interop",
+    "nnx",
     "experiment",
     "paper",
     "search",
+    "ablation",
+    "tuning",
 )
 FLOW = PURE + SHELL
 # Everything that reads the world, writes to it, or waits for it.

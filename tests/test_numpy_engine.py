@@ -167,10 +167,11 @@ def wide(tree):
 def first_states(name):
     """Of both trials; their weights are the float32 numbers that the engine starts with."""
     case = CASES[name]
-    init = jax.jit(make(case, case.task).init)
-    hyper = Hyper(jnp.float32(case.rate), jnp.float32(case.init_range))
-    states = [init(root(), jnp.int32(n), hyper) for n in TRIALS]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    with jax.enable_x64(False):  # also where a test in float64 is the first to ask
+        init = jax.jit(make(case, case.task).init)
+        hyper = Hyper(jnp.float32(case.rate), jnp.float32(case.init_range))
+        states = [init(root(), jnp.int32(n), hyper) for n in TRIALS]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 @lru_cache

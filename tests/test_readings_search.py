@@ -9,9 +9,10 @@ import pytest
 
 from experiments.readings import SEARCH
 from lstm_jax.paper.selection import items_of
+from lstm_jax.record.lines import append_line
 from lstm_jax.search import command, main
 from lstm_jax.search.factors import FACTORS, reading_name, readings_of, text_of
-from lstm_jax.search.groups import append_group, file_of, groups_of, load_groups
+from lstm_jax.search.groups import file_of, groups_of, load_groups
 from lstm_jax.search.page import against, best_records, scores_of
 from lstm_jax.search.scores import score_readings, score_row, spread_of_logs
 from lstm_jax.tables import PaperRow
@@ -245,7 +246,7 @@ def test_a_change_without_meaning_leaves_the_rows_score(tmp_path):
         ],
     }
     for found in (line, other):
-        append_group(file_of(tmp_path, found["row"]), found)
+        append_line(file_of(tmp_path, found["row"]), found)
     loaded = {row: load_groups(file_of(tmp_path, row)) for row in ("t3-q50-p50", "t9-6a")}
     scores = scores_of(SEARCH, loaded)
     assert set(scores) == {"text", "input_gate_bias=drawn"}

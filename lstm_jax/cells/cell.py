@@ -1,9 +1,33 @@
-"""What a recurrent cell is: a pair of pure functions and their sizes."""
+"""What a recurrent cell is: pure functions and their sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
+from lstm_jax.initial import uniform
 from lstm_jax.types import Array, Params, State
+
+
+class Parts(NamedTuple):
+    """A step in three: what a wrapper or a kernel can take hold of.
+
+    ``gates = combine(params, state, project(params, x), recur(params, state))``.
+
+    Attributes:
+      project: ``(params, x[D]) -> {gate: [H]}``; what the input alone gives, by one product.
+        No biases.
+      recur: ``(params, state) -> {gate: [H]}``; the products of weights with the outputs of the
+        step before, by one product where they share their source. Not those that need a gate of
+        this step first (the GRU's reset-before candidate).
+      combine: ``(params, state, from_x, from_h) -> {name: array}``; all the rest of the step:
+        biases, peepholes, resets, squashers, the new state.
+    """
+
+    project: Callable[[Params, Array], dict[str, Array]]
+    recur: Callable[[Params, State], dict[str, Array]]
+    combine: Callable[[Params, State, dict[str, Array], dict[str, Array]], dict[str, Array]]
 
 
 class Cell(NamedTuple):
@@ -21,8 +45,11 @@ class Cell(NamedTuple):
       truncate: ``state -> state``; the 1997 truncation. It stops the gradient through all
         that enters the next step as an ordinary recurrent activation, and leaves the
         constant error carousel (the memory cells' self-connection) alone.
-      spec: what a kernel written for this one architecture needs to know; None where there is
-        no such kernel.
+      spec: the options it was made with, for kernels and converters written for this one
+        architecture; None where nothing has to know them, as for a wrapped cell.
+      parts: the same step in three parts; None where it has not been cut so.
+      associative: ``(params, xs[T, D], state) -> (state, ys[T, H])``; the whole sequence by
+        `jax.lax.associative_scan`, in O(log T) steps; None where the state enters its own gates.
 
     Example:
       >>> import jax
@@ -43,6 +70,95 @@ class Cell(NamedTuple):
     gates: Callable[[Params, State, Array], dict[str, Array]]
     truncate: Callable[[State], State]
     spec: Any = None
+    parts: Parts | None = None
+    associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None
+
+
+def from_parts(
+    parts: Parts,
+    *,
+    name: str,
+    input_size: int,
+    output_size: int,
+    init: Callable[..., Params],
+    initial_state: Callable[[], State],
+    truncate: Callable[[State], State],
+    spec: Any = None,
+    associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None,
+) -> Cell:
+    """A cell whose ``gates`` and ``step`` are made of its parts.
+
+    Its state is a NamedTuple whose fields are names of gates; ``step`` keeps those that the state
+    holds (is not None) and returns the gate "h".
+
+    Example:
+      >>> import jax
+      >>> from lstm_jax import elman
+      >>> cell = elman(2, 3)
+      >>> fields = "name input_size output_size init initial_state truncate".split()
+      >>> remade = from_parts(cell.parts, **{field: getattr(cell, field) for field in fields})
+      >>> remade.gates(cell.init(jax.random.key(0)), cell.initial_state(), jnp.ones(2)).keys()
+      dict_keys(['h'])
+    """
+
+    def gates(params: Params, state: State, x: Array) -> dict[str, Array]:
+        require_input(name, x, input_size)
+        return parts.combine(params, state, parts.project(params, x), parts.recur(params, state))
+
+    def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
+        now = gates(params, state, x)
+        held = {field: now[field] for field, old in state._asdict().items() if old is not None}
+        return state._replace(**held), now["h"]
+
+    return Cell(
+        name,
+        input_size,
+        output_size,
+        init,
+        initial_state,
+        step,
+        gates,
+        truncate,
+        spec=spec,
+        parts=parts,
+        associative=associative,
+    )
+
+
+def products(weights: Mapping[str, Array | None], source: Array) -> dict[str, Array]:
+    """Each matrix times `source`, all by one product; those that are None are left out.
+
+    One product for all gates: four or eight small ones cost two to three times as much.
+
+    Args:
+      weights: by gate, ``[rows, columns]``.
+      source: ``[columns]``.
+
+    Example:
+      >>> w = {"i": jnp.ones((1, 2)), "z": 2 * jnp.ones((2, 2)), "o": None}
+      >>> {gate: net.tolist() for gate, net in products(w, jnp.ones(2)).items()}
+      {'i': [2.0], 'z': [4.0, 4.0]}
+    """
+    there = {gate: w for gate, w in weights.items() if w is not None}
+    if not there:
+        return {}
+    ends = list(accumulate(w.shape[0] for w in there.values()))
+    net = jnp.concatenate(list(there.values())) @ source
+    return dict(zip(there, jnp.split(net, ends[:-1]), strict=True))
+
+
+def draw(
+    key: Array, init_range: float | Array, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """Weights by name, uniform in ``[-init_range, init_range]`` (`lstm_jax.initial.uniform`).
+
+    Example:
+      >>> import jax
+      >>> draw(jax.random.key(0), 0.1, {"w": (3, 2)})["w"].shape
+      (3, 2)
+    """
+    arrays = uniform(key, init_range, list(shapes.values()))
+    return dict(zip(shapes, arrays, strict=True))
 
 
 def require_positive(**sizes: int) -> None:

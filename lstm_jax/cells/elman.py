@@ -6,15 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell, require_input, require_positive
-from lstm_jax.initial import uniform
+from lstm_jax.cells.activations import Activation, activation
+from lstm_jax.cells.cell import Cell, Parts, draw, from_parts, require_positive
 from lstm_jax.types import Array
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": jnp.tanh,
-    "logistic": jax.nn.sigmoid,
-    "relu": jax.nn.relu,
-}
 
 
 class ElmanParams(NamedTuple):
@@ -31,15 +25,22 @@ class ElmanState(NamedTuple):
     h: Array  # [H]
 
 
+class ElmanSpec(NamedTuple):
+    """The options a simple recurrent net was made with."""
+
+    activation: Activation
+    bias: bool
+
+
 def elman(
-    input_size: int, hidden_size: int, *, activation: str = "tanh", bias: bool = True
+    input_size: int, hidden_size: int, *, activation: Activation = "tanh", bias: bool = True
 ) -> Cell:
     """The simple recurrent net (Elman 1990): ``h_t = f(w x_t + r h_tm1 + b)``.
 
     Args:
       input_size: D.
       hidden_size: H.
-      activation: f: "tanh", "logistic" or "relu".
+      activation: f: a name in `lstm_jax.cells.activations.ACTIVATIONS`, or a function.
       bias: whether the units have biases; the nets that the 1997 paper compares itself with in
         Tables 1 and 2 have none.
 
@@ -56,28 +57,50 @@ def elman(
       (3,)
     """
     require_positive(input_size=input_size, hidden_size=hidden_size)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: {activation!r} is not one of {', '.join(ACTIVATIONS)}")
-    squash = ACTIVATIONS[activation]
 
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> ElmanParams:
-        shapes = [(hidden_size, input_size), (hidden_size, hidden_size)]
-        w, r = uniform(key, init_range, shapes)
-        return ElmanParams(w=w, r=r, b=jnp.zeros(hidden_size) if bias else None)
+        shapes = {"w": (hidden_size, input_size), "r": (hidden_size, hidden_size)}
+        b = jnp.zeros(hidden_size) if bias else None
+        return ElmanParams(**draw(key, init_range, shapes), b=b)
+
+    return simple("elman", input_size, hidden_size, init, ElmanSpec(activation, bias))
+
+
+def simple(
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    init: Callable[..., ElmanParams],
+    spec: ElmanSpec,
+) -> Cell:
+    """The equation of Elman's net under a name and with a start of its own (see `irnn`)."""
+    squash = activation("activation", spec.activation)
 
     def initial_state() -> ElmanState:
         return ElmanState(h=jnp.zeros(hidden_size))
 
-    def gates(params: ElmanParams, state: ElmanState, x: Array) -> dict[str, Array]:
-        require_input("elman", x, input_size)
-        net = params.w @ x + params.r @ state.h
-        return {"h": squash(net if params.b is None else net + params.b)}
+    def project(params: ElmanParams, x: Array) -> dict[str, Array]:
+        return {"h": params.w @ x}
 
-    def step(params: ElmanParams, state: ElmanState, x: Array) -> tuple[ElmanState, Array]:
-        h = gates(params, state, x)["h"]
-        return ElmanState(h=h), h
+    def recur(params: ElmanParams, state: ElmanState) -> dict[str, Array]:
+        return {"h": params.r @ state.h}
+
+    def combine(
+        params: ElmanParams, state: ElmanState, from_x: dict[str, Array], from_h: dict[str, Array]
+    ) -> dict[str, Array]:
+        net = from_x["h"] + from_h["h"]
+        return {"h": squash(net if params.b is None else net + params.b)}
 
     def truncate(state: ElmanState) -> ElmanState:
         return ElmanState(h=jax.lax.stop_gradient(state.h))
 
-    return Cell("elman", input_size, hidden_size, init, initial_state, step, gates, truncate)
+    return from_parts(
+        Parts(project, recur, combine),
+        name=name,
+        input_size=input_size,
+        output_size=hidden_size,
+        init=init,
+        initial_state=initial_state,
+        truncate=truncate,
+        spec=spec,
+    )

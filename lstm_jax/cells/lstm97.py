@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell, require_input, require_positive
-from lstm_jax.initial import uniform
+from lstm_jax.cells.cell import Cell, Parts, draw, from_parts, products, require_positive
 from lstm_jax.types import Array
 
 BIASES = ("hidden", "gates", "none")
@@ -49,6 +48,7 @@ class Lstm97Spec(NamedTuple):
     output_gate: bool
     g: str
     h: str
+    silent: bool = False
 
 
 G_RANGES = {"g2": 2.0, "h1": 1.0}
@@ -96,6 +96,7 @@ def lstm97(
     output_gate_bias: tuple[float, ...] | None = None,
     init_range: float = 0.1,
     recurrent: bool = True,
+    silent: bool = False,
     see_gates: bool = True,
     output_gate: bool = True,
     g: str = "g2",
@@ -123,6 +124,8 @@ def lstm97(
       output_gate_bias: the same for the output gates.
       init_range: weights start uniform in ``[-init_range, init_range]``; may be a traced scalar.
       recurrent: False lets hidden units see the inputs only (Experiments 2a and 2b).
+      silent: the recurrent weights are there, and counted, but s is always zero: the units of the
+        step before are not heard.
       see_gates: False leaves the gates out of s, as most later LSTMs do. The paper's weight
         counts need them in (Greff et al. call it full gate recurrence).
       output_gate: False leaves the output gate out (o_t = 1).
@@ -163,6 +166,7 @@ def lstm97(
     if output_gate_bias is not None and not output_gate:
         raise ValueError("output_gate_bias: given, but output_gate=False")
 
+    hears = recurrent and not silent
     num_cells = num_blocks * block_size
     num_gates = num_blocks * (2 if output_gate else 1)
     num_sources = (num_gates if see_gates else 0) + num_cells if recurrent else 0
@@ -175,8 +179,7 @@ def lstm97(
             shapes |= {f"r_{k}": (n, num_sources) for k, n in units.items() if has[k]}
         biased = {"hidden": "ioz", "gates": "io", "none": ""}[bias]
         shapes |= {f"b_{k}": (units[k],) for k in biased if has[k]}
-        arrays = uniform(key, init_range, list(shapes.values()))
-        drawn: dict[str, Any] = dict(zip(shapes, arrays, strict=True))
+        drawn: dict[str, Any] = draw(key, init_range, shapes)
         for name, values in (("b_i", input_gate_bias), ("b_o", output_gate_bias)):
             if values is not None:
                 drawn[name] = jnp.asarray(values, drawn[name].dtype)
@@ -188,36 +191,49 @@ def lstm97(
         cells = jnp.zeros(num_cells)
         return Lstm97State(c=cells, i=gate, o=gate if output_gate else None, h=cells)
 
-    def gates(params: Lstm97Params, state: Lstm97State, x: Array) -> dict[str, Array]:
-        require_input("lstm97", x, input_size)
-        # One product for all units: eight small ones cost two to three times as much.
-        w, r, b = stack_all(params)
-        net = w @ x
-        if r is not None:
-            net = net + r @ _sources(state)[-num_sources:]
-        if b is not None:
-            net = net + b
-        a = jax.nn.sigmoid(net)  # every squasher is an affine form of the logistic
+    def project(params: Lstm97Params, x: Array) -> dict[str, Array]:
+        return products({"i": params.w_i, "o": params.w_o, "z": params.w_z}, x)
+
+    def recur(params: Lstm97Params, state: Lstm97State) -> dict[str, Array]:
+        r = {"i": params.r_i, "o": params.r_o, "z": params.r_z}
+        return products(r, _sources(state)[-num_sources:]) if hears else {}
+
+    def combine(
+        params: Lstm97Params, state: Lstm97State, from_x: dict[str, Array], from_h: dict[str, Array]
+    ) -> dict[str, Array]:
+        # Joined again: every squasher is an affine form of the logistic, and one of that is fast.
+        net = _joined(from_x)
+        if hears:
+            net = net + _joined(from_h)
+        b = stack_all(params)[2]
+        a = jax.nn.sigmoid(net if b is None else net + b)
         i = a[:num_blocks]
-        o = a[num_blocks:-num_cells] if output_gate else None
         z = squash_g(g, a[-num_cells:])
         c = state.c + jnp.repeat(i, block_size) * z
         squashed = squash_h(h, c)
-        out = squashed if o is None else jnp.repeat(o, block_size) * squashed
-        named = {"i": i, "z": z, "c": c, "h": out}
-        return named if o is None else named | {"o": o}
-
-    def step(params: Lstm97Params, state: Lstm97State, x: Array) -> tuple[Lstm97State, Array]:
-        now = gates(params, state, x)
-        new = Lstm97State(c=now["c"], i=now["i"], o=now.get("o"), h=now["h"])
-        return new, new.h
+        if not output_gate:
+            return {"i": i, "z": z, "c": c, "h": squashed}
+        o = a[num_blocks:-num_cells]
+        return {"i": i, "z": z, "c": c, "h": jnp.repeat(o, block_size) * squashed, "o": o}
 
     def truncate(state: Lstm97State) -> Lstm97State:
         stop = partial(jax.tree.map, jax.lax.stop_gradient)
         return Lstm97State(c=state.c, i=stop(state.i), o=stop(state.o), h=stop(state.h))
 
-    spec = Lstm97Spec(num_blocks, block_size, output_gate, g, h)
-    return Cell("lstm97", input_size, num_cells, init, initial_state, step, gates, truncate, spec)
+    return from_parts(
+        Parts(project, recur, combine),
+        name="lstm97",
+        input_size=input_size,
+        output_size=num_cells,
+        init=init,
+        initial_state=initial_state,
+        truncate=truncate,
+        spec=Lstm97Spec(num_blocks, block_size, output_gate, g, h, silent),
+    )
+
+
+def _joined(nets: dict[str, Array]) -> Array:  # [U]
+    return jnp.concatenate([nets[a] for a in "ioz" if a in nets])
 
 
 def _sources(state: Lstm97State) -> Array:  # [R]

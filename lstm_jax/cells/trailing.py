@@ -46,6 +46,11 @@ class Slopes(NamedTuple):
     i: Array  # [C] of the net input of its block's input gate
 
 
+def heard(spec: Lstm97Spec, params: Lstm97Params) -> Lstm97Params:
+    """The weights without the recurrent ones where those carry nothing."""
+    return params._replace(r_i=None, r_o=None, r_z=None) if spec.silent else params
+
+
 def weights_of(params: Lstm97Params) -> Weights:
     """The weights with all hidden units stacked."""
     return Weights(*stack_all(params))

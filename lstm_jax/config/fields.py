@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -37,6 +37,8 @@ class Field(NamedTuple):
     above: float | None = None  # valid values are greater than this
     choices: tuple[str, ...] = ()
     of: type | None = None  # where the default does not show it: None, ()
+    also: Callable[[str], bool] | None = None  # what is valid besides the choices
+    also_words: str = ""  # the same in words
 
     @property
     def kind(self) -> type:
@@ -102,6 +104,7 @@ def valid_values(field: Field) -> str:
     if not isinstance(field.default, tuple):
         words = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
         text = f"one of {', '.join(field.choices)}" if field.choices else words[field.kind]
+        text += f" or {field.also_words}" if field.also_words else ""
         return text + _bounds(field) + (" or auto" if field.default is None else "")
     words = {int: "integers", float: "numbers", bool: "true or false", str: "texts"}
     text = f"some of {', '.join(field.choices)}" if field.choices else words[field.kind]
@@ -195,7 +198,8 @@ def _check_item(name: str, item: Any, whole: Any, field: Field) -> Any:
         item = item.item()
     if kind is float and type(item) is int and abs(item) < 1e300:
         item = float(item)
-    valid = type(item) is kind and (not field.choices or item in field.choices)
+    listed = not field.choices or item in field.choices
+    valid = type(item) is kind and (listed or (field.also is not None and field.also(item)))
     if valid and kind in (int, float):
         valid = (
             (kind is int or math.isfinite(item))

@@ -3,6 +3,8 @@
 An experiment's own table is these, with its own defaults laid over them, and what it adds.
 """
 
+import re
+from importlib.metadata import entry_points
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -10,6 +12,28 @@ from ml_collections import ConfigDict
 from lstm_jax.config.fields import ConfigError, Field, Fields, show
 
 MOST_STEPS = 2**31 - 1  # updates are counted in an int32
+
+CELL_NAMES = (
+    *("lstm97", "lstm", "gru", "elman", "irnn", "mgu", "mut1", "mut2", "mut3"),
+    *("min_gru", "min_lstm", "slstm"),
+)
+"""The names in `lstm_jax.cells.CELLS`, which cannot be asked before jax is imported."""
+CELL_GROUP = "lstm_jax.cells"
+"""The group of entry points under which other packages offer cells."""
+SWITCHES = ("NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
+
+
+def is_own_cell(name: str) -> bool:
+    """Whether a cell's name is ``path/to/file.py:name``, or that of an installed entry point.
+
+    Example:
+      >>> is_own_cell("cells/mine.py:janet"), is_own_cell("lstm79")
+      (True, False)
+    """
+    if re.fullmatch(r".+\.py:[A-Za-z_]\w*", name):
+        return True
+    return any(entry.name == name for entry in entry_points(group=CELL_GROUP))
+
 
 RUN: Fields = {
     "seed": Field(0, "root of all randomness", low=0, high=2**32 - 1),
@@ -42,14 +66,27 @@ RUN: Fields = {
 
 NETWORK: Fields = {
     "cell": Field(
-        "lstm97", "architecture of the hidden layer", choices=("lstm97", "lstm", "elman")
+        "lstm97",
+        "architecture of the hidden layer",
+        choices=CELL_NAMES,
+        also=is_own_cell,
+        also_words="FILE.py:NAME",
     ),
     "num_blocks": Field(
         2, "lstm97: memory-cell blocks, each with its own gates", low=1, high=10_000
     ),
     "block_size": Field(2, "lstm97: cells that share the gates of a block", low=1, high=10_000),
-    "hidden_size": Field(8, "lstm and elman: hidden units", low=1, high=10_000),
+    "hidden_size": Field(8, "all cells but lstm97: hidden units", low=1, high=10_000),
     "forget_bias": Field(1.0, "lstm: initial bias of the forget gates"),
+    "switches": Field(
+        ("NP",),
+        "lstm: what differs from the vanilla LSTM with peepholes, (), as Greff et al. 2017 name it",
+        choices=SWITCHES,
+        of=str,
+    ),
+    "cell_options": Field(
+        (), "further options of the cell, each as name=value, such as reset=before", of=str
+    ),
     "activation": Field(
         "tanh",
         "elman: squashing function of the hidden units",
@@ -69,8 +106,8 @@ NETWORK: Fields = {
     "sees": Field(
         "all",
         "lstm97: what the hidden units see of the step before: all (cells and gates), cells, "
-        "or nothing",
-        choices=("all", "cells", "nothing"),
+        "zeros (weights for all are there and counted, but carry nothing), or nothing",
+        choices=("all", "cells", "zeros", "nothing"),
     ),
     "output_gate": Field(True, "lstm97: whether blocks have an output gate"),
     "g": Field("g2", "lstm97: squasher of the cell input", choices=("g2", "g1", "h1")),
@@ -104,6 +141,11 @@ LEARNING: Fields = {
     ),
     "optimizer": Field("sgd", "update rule", choices=("sgd", "adam")),
     "learning_rate": Field(0.5, "step of the optimizer", above=0.0),
+    "momentum": Field(0.0, "sgd: share of the last step that is taken again", low=0.0, high=0.9999),
+    "l2": Field(0.0, "weight of the penalty 1/2 sum w^2 on all weights", low=0.0),
+    "clip_norm": Field(
+        None, "bound of a gradient's norm over all weights; auto: none", above=0.0, of=float
+    ),
     "batch_size": Field(1, "sequences per update; 1: online, as in the paper", low=1, high=10**6),
     "kernel": Field(
         "auto",
@@ -241,8 +283,18 @@ def _check_network(config: ConfigDict) -> None:
         )
     if config.cell == "elman" and config.bias == "gates":
         raise ConfigError("config.bias=gates: an elman net has no gates; must be hidden or none")
-    if config.cell == "lstm" and config.bias != "hidden":
-        raise ConfigError(f"config.bias={config.bias}: must be hidden where config.cell=lstm")
+    if config.cell not in ("lstm97", "elman") and config.bias != "hidden":
+        raise ConfigError(
+            f"config.bias={config.bias}: must be hidden where config.cell={config.cell}"
+        )
+    if config.cell != "lstm" and config.switches != ("NP",):
+        raise ConfigError(
+            f"config.switches={show(config.switches)}: is defined for config.cell=lstm only; "
+            f"with {config.cell} it must be NP"
+        )
+    for option in config.cell_options:
+        if not re.fullmatch(r"[A-Za-z_]\w*=.+", option):
+            raise ConfigError(f"config.cell_options={option}: must be name=value")
     if config.output_unit == "units" and (config.gradient_rule == "traces" or config.direct):
         raise ConfigError(
             "config.output_unit=units: needs config.direct=false and a config.gradient_rule of "
@@ -258,10 +310,16 @@ def _check_learning(config: ConfigDict) -> None:
             "with others it must be one of auto, vmap"
         )
     in_steps = "update_every" in config and config.update_every == "step"
-    if in_steps and (not lanes or config.optimizer != "sgd"):
+    plain = config.optimizer == "sgd" and not config.momentum and not config.l2
+    if in_steps and not (lanes and plain and config.clip_norm is None):
         raise ConfigError(
-            "config.update_every=step: needs config.gradient_rule=traces, "
-            "config.optimizer=sgd and config.batch_size=1"
+            "config.update_every=step: needs config.gradient_rule=traces, config.batch_size=1 and "
+            "config.optimizer=sgd without momentum, l2 and clip_norm"
+        )
+    if config.momentum and config.optimizer != "sgd":
+        raise ConfigError(
+            f"config.momentum={config.momentum}: must be 0 where config.optimizer="
+            f"{config.optimizer}"
         )
     if "growth_window" in config and config.growth_window and config.batch_size != 1:
         raise ConfigError(

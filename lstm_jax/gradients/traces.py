@@ -124,6 +124,20 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         state: State | None = None,
         rate: Array | float | NetworkParams | None = None,
     ) -> tuple[Array, NetworkParams]:
+        if not spec.silent:
+            return recursion(params, example, state, rate)
+        rates = _heard(spec, rate) if isinstance(rate, NetworkParams) else rate
+        outputs, grads = recursion(_heard(spec, params), example, state, rates)
+        still = jax.tree.map(jnp.zeros_like, params.cell)
+        cell = grads.cell._replace(r_i=still.r_i, r_o=still.r_o, r_z=still.r_z)
+        return outputs, grads._replace(cell=cell)
+
+    def recursion(
+        params: NetworkParams,
+        example: Example,
+        state: State | None,
+        rate: Array | float | NetworkParams | None,
+    ) -> tuple[Array, NetworkParams]:
         if rate is not None and not every_step:
             raise ValueError("rate: updates after every step need the timing 'every_step'")
         inputs = example.inputs
@@ -203,6 +217,10 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         return outputs, grads  # pyright: ignore[reportReturnType]  # both are there by now
 
     return rule
+
+
+def _heard(spec: Lstm97Spec, params: NetworkParams) -> NetworkParams:
+    return params._replace(cell=trailing.heard(spec, params.cell))
 
 
 def _accumulate(traced: Traces, last: _Last) -> Traces:

@@ -182,43 +182,74 @@ class RunBoard:
         self._step = step
 
     def _write_session(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """One session of the HParams page: outcomes, averaged if of several trials."""
-        tbx = tensorboardx()
-        step = max(int(record["num_sequences"]) for record in records)
         folder = self.path / "trials" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "partial"  # a name that TensorBoard does not read
-        file = EventFile(partial)
-        file.add(self._session_start(), 0)
-        for tag, values in _scalars(records).items():
-            if values:
-                file.add(tbx.summary.scalar(tag, float(np.mean(values))), step)
-        text = "\n".join(f"- {_outcome(record)}" for record in records)
-        file.add(tbx.summary.text("trial/outcome", text), step)
-        file.add(self._session_end(all(r["status"] == "SOLVED" for r in records)), step)
-        file.close()
-        os.replace(partial, folder / "events.out.tfevents.0.trial")
+        write_session(folder, self.group, self.config, records, start_time=self._start_time)
 
-    def _session_start(self) -> Any:
-        tbx = tensorboardx()
-        _, start, _ = tbx.summary.hparams(_hparams(self.config), {})
-        plugin_data = start.value[0].metadata.plugin_data
-        data = tbx.hparams.HParamsPluginData.FromString(plugin_data.content)
-        data.session_start_info.group_name = self.group
-        data.session_start_info.start_time_secs = self._start_time
-        plugin_data.content = data.SerializeToString()
-        return start
 
-    def _session_end(self, solved: bool) -> Any:
-        tbx = tensorboardx()
-        _, _, end = tbx.summary.hparams({}, {})
-        plugin_data = end.value[0].metadata.plugin_data
-        data = tbx.hparams.HParamsPluginData.FromString(plugin_data.content)
-        data.session_end_info.end_time_secs = time.time()
-        status = "STATUS_SUCCESS" if solved else "STATUS_FAILURE"
-        data.session_end_info.status = tbx.api.Status.Value(status)
-        plugin_data.content = data.SerializeToString()
-        return end
+def write_session(
+    folder: Path,
+    group: str,
+    hparams: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    *,
+    start_time: float | None = None,
+) -> None:
+    """One session of the HParams page: the outcomes of some trials, averaged if there are several.
+
+    Args:
+      folder: of the session, made if absent; what it held is replaced.
+      group: sessions of one name are one row of the page.
+      hparams: settings, by name.
+      records: at least `trial`, `status` and `num_sequences`; one or more.
+      start_time: seconds since the epoch; None: now.
+
+    Raises:
+      OSError: the folder or its file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     record = {"trial": 0, "status": "SOLVED", "num_sequences": 900}
+    ...     write_session(Path(folder), "gru", {"learning_rate": 0.01}, [record])
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['events.out.tfevents.0.trial']
+    """
+    tbx = tensorboardx()
+    step = max(int(record["num_sequences"]) for record in records)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "partial"  # a name that TensorBoard does not read
+    file = EventFile(partial)
+    file.add(_session_start(group, hparams, time.time() if start_time is None else start_time), 0)
+    for tag, values in _scalars(records).items():
+        if values:
+            file.add(tbx.summary.scalar(tag, float(np.mean(values))), step)
+    text = "\n".join(f"- {_outcome(record)}" for record in records)
+    file.add(tbx.summary.text("trial/outcome", text), step)
+    file.add(_session_end(all(r["status"] == "SOLVED" for r in records)), step)
+    file.close()
+    os.replace(partial, folder / "events.out.tfevents.0.trial")
+
+
+def _session_start(group: str, hparams: Mapping[str, Any], start_time: float) -> Any:
+    tbx = tensorboardx()
+    _, start, _ = tbx.summary.hparams(_hparams(hparams), {})
+    plugin_data = start.value[0].metadata.plugin_data
+    data = tbx.hparams.HParamsPluginData.FromString(plugin_data.content)
+    data.session_start_info.group_name = group
+    data.session_start_info.start_time_secs = start_time
+    plugin_data.content = data.SerializeToString()
+    return start
+
+
+def _session_end(solved: bool) -> Any:
+    tbx = tensorboardx()
+    _, _, end = tbx.summary.hparams({}, {})
+    plugin_data = end.value[0].metadata.plugin_data
+    data = tbx.hparams.HParamsPluginData.FromString(plugin_data.content)
+    data.session_end_info.end_time_secs = time.time()
+    status = "STATUS_SUCCESS" if solved else "STATUS_FAILURE"
+    data.session_end_info.status = tbx.api.Status.Value(status)
+    plugin_data.content = data.SerializeToString()
+    return end
 
 
 def _scalars(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:

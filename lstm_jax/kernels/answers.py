@@ -84,7 +84,7 @@ def _forward(network: Network, timing: str, params: NetworkParams, example: Exam
     spec: Lstm97Spec = network.cell.spec
     inputs, length = example.inputs, example.length
     symbols = inputs if is_symbols(inputs) else None
-    weights = trailing.weights_of(params.cell)
+    weights = trailing.weights_of(trailing.heard(spec, params.cell))
     now = trailing.start(spec, params.cell.w_z, length.shape)
     ahead = direct = None
     if symbols is not None:

@@ -15,13 +15,13 @@ from lstm_jax.config import exit_with
 from lstm_jax.experiment import this_command
 from lstm_jax.paper.selection import items_of
 from lstm_jax.plan import plan
+from lstm_jax.record.lines import append_line
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.search.command_line import Request, parse
 from lstm_jax.search.factors import Search, readings_of
 from lstm_jax.search.groups import (
     Group,
-    append_group,
     build,
     file_of,
     groups_of,
@@ -119,7 +119,7 @@ def _run(groups: Sequence[Group], request: Request) -> int:
                 say(f"stopped; every finished group is in {workdir}")
                 say(f"the same command goes on:  {this_command()}")
                 return INTERRUPTED
-            append_group(file_of(workdir, group.row), line)
+            append_line(file_of(workdir, group.row), line)
             solved = sum(record["status"] == "SOLVED" for record in line["records"])
             took = format_duration(time.perf_counter() - began)
             print(f"{what} solved {solved}/{group.num_trials}  {took}  {where}", flush=True)

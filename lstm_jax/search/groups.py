@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from lstm_jax.config import Config
 from lstm_jax.lanes import lane_mesh
 from lstm_jax.paper.selection import Item
 from lstm_jax.plan import plan
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.lines import load_lines
 from lstm_jax.runner import TrialRecord, run_trials
 from lstm_jax.search.factors import Factor, Variant, configured, text_of, timing_of, variant_of
 
@@ -144,42 +142,15 @@ def file_of(workdir: Path, row: str) -> Path:
 
 
 def load_groups(file: Path) -> list[dict[str, Any]]:
-    """The finished groups on file; a last line that is half written does not count.
+    """The finished groups on file; RunFolderError, in one line, where it is damaged."""
 
-    Raises RunFolderError, in one line, where another line is damaged.
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        refuse(file, f"cannot be read ({' '.join(str(error).split())})")
-    lines = []
-    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
-        try:
-            found = json.loads(line)
-            records = found["records"]
-            if any(key not in found for key in IDENTITY) or not isinstance(records, list):
-                raise KeyError
-            for record in records:
-                if not {"reading", "status", "num_sequences"} <= record.keys():
-                    raise KeyError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            refuse(file, f"is damaged in line {number}")
-        lines.append(found)
-    return lines
+    def is_whole(line: dict[str, Any]) -> bool:
+        needed = {"reading", "status", "num_sequences"}
+        return set(IDENTITY) <= line.keys() and all(
+            needed <= record.keys() for record in line["records"]
+        )
 
-
-def append_group(file: Path, line: Mapping[str, Any]) -> None:
-    """Adds a finished group, in place of a half-written last line if there is one."""
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "a+b") as stream:
-            stream.seek(0)
-            stream.truncate(stream.read().rfind(b"\n") + 1)
-            stream.write(json.dumps(line).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+    return load_lines(file, is_whole)
 
 
 def is_done(group: Group, lines: Sequence[Mapping[str, Any]]) -> bool:

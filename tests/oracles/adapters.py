@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from tests.oracles import cells
 from tests.oracles import lstm97 as paper
+
+# options of the factories that no equation holds: sizes, and what fresh weights are
+NOT_IN_A_STEP = {"hidden_size", "forget_bias", "scale"}
 
 
 def as_float64(tree):
@@ -36,12 +40,32 @@ def paper_net(params, arguments, readout=None, activation="logistic", direct=Fal
         h=arguments.get("h", "h1"),
         output=activation,
         see_gates=arguments.get("see_gates", True),
+        silent=arguments.get("silent", False),
     )
 
 
 def paper_state(state):
     s = as_float64(state)
     return paper.State(s=s["c"], y_in=s["i"], y_out=s["o"], y_c=s["h"])
+
+
+def paper_activations(net, step):
+    """What a step of the 1997 net computes, by the names of `lstm_jax`."""
+    activations = {"z": paper.SQUASHERS[net.g][0](step.net_c), "i": step.state.y_in}
+    activations |= {"c": step.state.s, "h": step.state.y_c}
+    return activations | ({} if step.state.y_out is None else {"o": step.state.y_out})
+
+
+def steps(name, arguments, params, state, xs):
+    """What each time step of a cell made with `arguments` computes: [{name: activation}]."""
+    if name == "lstm97":
+        net = paper_net(params, arguments)
+        taken = paper.forward(net, np.asarray(xs, np.float64), paper_state(state))
+        return [paper_activations(net, now) for now in taken]
+    assert name in cells.STEPS, f"write a NumPy oracle for {name!r} in tests/oracles/cells"
+    options = {field: value for field, value in arguments.items() if field not in NOT_IN_A_STEP}
+    xs = np.asarray(xs, np.float64)
+    return cells.steps(name, as_float64(params), as_float64(state), xs, **options)
 
 
 def unit_vectors(params, readout=None):

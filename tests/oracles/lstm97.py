@@ -63,6 +63,7 @@ class Net(NamedTuple):
     h: str
     output: str  # "logistic" or "identity"
     see_gates: bool = True  # else the hidden units see cell outputs only
+    silent: bool = False  # the recurrent weights are there, their sources are zero
 
 
 class State(NamedTuple):
@@ -107,6 +108,8 @@ def sources(net, x, before, with_bias):
         m += [] if before.y_out is None else list(before.y_out)
     if net.recurrent:
         m += list(before.y_c)
+    if net.silent:
+        m = list(x) + [0.0] * (len(m) - len(x))
     return np.array(m + ([1.0] if with_bias else []), np.float64)
 
 

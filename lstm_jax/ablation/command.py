@@ -1,0 +1,237 @@
+"""The command of a sweep: runs what is not on file yet, and writes its page, picture and board."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lstm_jax import runtime
+from lstm_jax.ablation.analysis import best
+from lstm_jax.ablation.design import Ablation, Group, Point, groups_of, points_of
+from lstm_jax.ablation.page import PICTURE, markdown, records_by_cell, results_of
+from lstm_jax.ablation.pictures import heat_map
+from lstm_jax.ablation.running import line_of, load, run_group
+from lstm_jax.build import build_trial
+from lstm_jax.config import CommandLine, Config, ConfigError, Field, exit_with, parse_command_line
+from lstm_jax.experiment import this_command
+from lstm_jax.inspect.tensorboard import write_session
+from lstm_jax.plan import plan
+from lstm_jax.record import RunFolderError
+from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.lines import append_line
+from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.report.pictures import png_of
+from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.tables import format_duration
+
+RECORDS = "groups.jsonl"
+PAGE = "ablation.md"
+
+
+def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
+    """Runs a sweep for a command line; returns the exit status.
+
+    0: done. 2: one line on stderr said what was wrong, with nothing computed. 130: stopped; every
+    finished group is on file and the same command goes on.
+    """
+    command_line = parse_command_line(
+        sys.argv[1:] if argv is None else argv,
+        fields=ablation.fields,
+        default_config_path=ablation.config_path,
+        arg_names=ablation.args,
+        usage=ablation.usage,
+        extra_flags={"report": Field(False, "the page anew, from the records")},
+        check=lambda config: _check(ablation, config),
+    )
+    runtime.configure()
+    try:
+        points = points_of(ablation, command_line.config)
+        groups = groups_of(
+            ablation, command_line.config, points, "sweep", command_line.config.num_seeds
+        )
+        workdir = Path(command_line.workdir or _default_workdir(ablation, command_line))
+        if command_line.dry_run:
+            return _describe(groups, command_line.config, workdir)
+        if not command_line.extra["report"]:
+            done = _run(ablation, command_line.config, groups, points, workdir)
+            if not done:
+                return INTERRUPTED
+        return _report(ablation, command_line.config, workdir)
+    except RunFolderError as error:
+        exit_with(error)
+    except ValueError as error:
+        exit_with(error)
+
+
+def _check(ablation: Ablation, config: Config) -> None:
+    for name in ("tasks", "cells", "recipes", "learning_rates"):
+        values: tuple[Any, ...] = getattr(config, name)
+        if not values or len(set(values)) < len(values):
+            raise ConfigError(f"config.{name}: must be one or more different values")
+    points = points_of(ablation, config)
+    groups_of(ablation, config, points, "sweep", config.num_seeds)
+
+
+def _default_workdir(ablation: Ablation, command_line: CommandLine) -> Path:
+    return Path("runs") / ablation.name / (command_line.config_arg or "run")
+
+
+def _describe(groups: Sequence[Group], config: Config, workdir: Path) -> int:
+    lines, total, trials = load(workdir / RECORDS), 0.0, 0
+    for group in groups:
+        seconds = _most_seconds(group)
+        on_file = line_of(group, lines) is not None
+        total += 0.0 if on_file else seconds
+        trials += group.num_trials
+        print(
+            f"{_name(group):44} {len(group.points):4} points {group.num_trials:5} trials  "
+            + ("done" if on_file else f"at most about {format_duration(seconds)}")
+        )
+    cells = len({(p.task, p.recipe, p.cell) for group in groups for p in group.points})
+    confirm = f", then {cells * config.confirm_seeds:,} fresh ones" if config.confirm_seeds else ""
+    print(
+        f"{len(groups)} programs, {trials:,} trials, at most about {format_duration(total)} "
+        f"without compiling{confirm}"
+    )
+    return 0
+
+
+def _most_seconds(group: Group) -> float:
+    """What a group takes at the nominal cost if no trial is solved."""
+    built = build_trial(group.config)
+    layout = plan(built, group.config, len(jax.devices()))
+    steps = built.trial.task.mean_length * group.config.max_sequences
+    return 1e-9 * layout.ns_per_trial_step * layout.num_lanes * steps / layout.num_devices
+
+
+def _name(group: Group) -> str:
+    point = group.points[0]
+    return f"{group.stage:8} {point.task} {point.cell} {point.recipe}"
+
+
+def _run(
+    ablation: Ablation,
+    config: Config,
+    groups: Sequence[Group],
+    points: Sequence[Point],
+    workdir: Path,
+) -> bool:
+    """Both stages; whether they came to their ends."""
+    file = workdir / RECORDS
+    for group in groups:  # what one of them refuses must not come after an hour
+        build_trial(group.config)
+    _keep_config(config, workdir)
+    with stop_signals() as stopped:
+        if not _run_groups(groups, file, stopped):
+            return False
+        if not config.confirm_seeds:
+            return True
+        chosen = _best_points(points, [line for g in groups if (line := line_of(g, load(file)))])
+        fresh = groups_of(ablation, config, chosen, "confirm", config.confirm_seeds)
+        return _run_groups(fresh, file, stopped)
+
+
+def _run_groups(groups: Sequence[Group], file: Path, stopped: Callable[[], bool]) -> bool:
+    on_file = load(file)
+    for number, group in enumerate(groups, start=1):
+        where = f"[{number} of {len(groups)}]"
+        line = line_of(group, on_file)
+        if line is None:
+            line = run_group(group, stopped)
+            if line is None:
+                say(f"stopped; every finished group is in {file}")
+                say(f"the same command goes on:  {this_command()}")
+                return False
+            append_line(file, line)
+            jax.clear_caches()  # the programs of all groups would add up
+            gc.collect()
+            took = format_duration(line["wall_s"])
+        else:
+            took = "on file"
+        solved = sum(record["status"] == "SOLVED" for record in line["records"])
+        print(f"{_name(group):44} solved {solved}/{group.num_trials}  {took}  {where}", flush=True)
+    return True
+
+
+def _best_points(points: Sequence[Point], lines: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """The best point of each cell on each task by each recipe."""
+    chosen = []
+    for family, cells in results_of(lines, _cap(lines)).items():
+        for cell, results in cells.items():
+            values = best(results).values
+            chosen += [
+                point
+                for point in points
+                if (point.task, point.recipe, point.cell) == (*family, cell)
+                and json.loads(json.dumps(point.values)) == values
+            ][:1]
+    return chosen
+
+
+def _cap(lines: Sequence[Mapping[str, Any]]) -> int:
+    return max(line["settings"]["max_sequences"] for line in lines)
+
+
+def _keep_config(config: Config, workdir: Path) -> None:
+    """Writes the config beside the records; another sweep's folder is refused."""
+    path, text = workdir / "config.json", config.to_json()
+    with writing(path):
+        workdir.mkdir(parents=True, exist_ok=True)
+    if path.exists() and json.loads(path.read_text()) != json.loads(text):
+        refuse(workdir, "holds another sweep (config.json differs); give another --workdir")
+    write_beside(path, text.encode())
+    put_in_place(path)
+
+
+def _report(ablation: Ablation, config: Config, workdir: Path) -> int:
+    lines = load(workdir / RECORDS)
+    if not any(line["stage"] == "sweep" for line in lines):
+        refuse(workdir, "has no finished group to report on")
+    cap = _cap(lines)
+    page = markdown(
+        f"Ablation: {config.rows[0]}",
+        lines,
+        baseline=config.cells[0],
+        cap=cap,
+        command=f"python -m experiments.{ablation.name} --config={ablation.config_path}:"
+        f"{config.rows[0]}",
+    )
+    contents = {PICTURE: png_of(heat_map(results_of(lines, cap), _axis(lines)))}
+    for name, content in {PAGE: page.encode(), **contents}.items():
+        write_beside(workdir / name, content)
+        put_in_place(workdir / name)
+    _write_board(lines, workdir / "tb")
+    print(f"\ntable, tests:  {workdir / PAGE}\nheat map:      {workdir / PICTURE}")
+    print(f"TensorBoard:   tensorboard --logdir={shlex.quote(str(workdir / 'tb'))}")
+    return 0
+
+
+def _axis(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The first swept setting."""
+    return next(iter(lines[0]["points"][0]["values"]))
+
+
+def _write_board(lines: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """One session of the HParams page for each point, its seeds averaged."""
+    for stage in ("sweep", "confirm"):
+        for (task, recipe, cell), records in records_by_cell(lines, stage).items():
+            points: dict[str, list[dict[str, Any]]] = {}
+            for record in records:
+                points.setdefault(json.dumps(record["values"]), []).append(record)
+            for number, (values, members) in enumerate(points.items()):
+                hparams = {"task": task, "cell": cell, "recipe": recipe, "stage": stage}
+                name = f"{task}-{recipe}-{cell}".replace("/", "_").replace(":", "_")
+                numbered = [record | {"trial": record["seed"]} for record in members]
+                write_session(
+                    folder / stage / f"{name}-{number:03d}",
+                    f"{stage} {task} {recipe} {cell} {values}",
+                    hparams | json.loads(values),
+                    numbered,
+                )

@@ -1,0 +1,315 @@
+"""The command of a search: one worker on a study that any number of workers share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lstm_jax import runtime
+from lstm_jax.ablation.axes import Axis, parse_axis
+from lstm_jax.config import (
+    CommandLine,
+    Config,
+    ConfigError,
+    Field,
+    Fields,
+    exit_with,
+    make_config,
+    parse_command_line,
+    show,
+)
+from lstm_jax.config.fields import no_such
+from lstm_jax.experiment import Experiment, this_command
+from lstm_jax.record import RunFolderError
+from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.tables import format_count, markdown_table
+from lstm_jax.tuning.objective import Pruned, evaluate, numbers_of
+
+JOURNAL = "journal.log"
+PAGE = "search.md"
+FLAGS: Fields = {
+    "axes": Field(
+        ("learning_rate=log:0.001:1",),
+        "what is searched, each NAME=A|B|C or NAME=uniform|log:LOW:HIGH, any field of the config",
+    ),
+    "trials": Field(30, "settings to try, by all workers together", low=1, high=10**6),
+    "sampler": Field("tpe", "how settings are chosen", choices=("tpe", "random")),
+    "pruner": Field(
+        "median",
+        "median: a setting whose error is above the median of the others is given up",
+        choices=("median", "none"),
+    ),
+    "report": Field(False, "the page anew, from the journal"),
+}
+
+
+def main(
+    experiments: Mapping[str, Experiment], usage: str, argv: Sequence[str] | None = None
+) -> int:
+    """Runs a worker for a command line; returns the exit status.
+
+    0: the study has its trials. 2: one line on stderr said what was wrong, with nothing computed.
+    130: stopped; the setting that was running is lost, nothing else.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        name, rest = _experiment_flag(given, experiments)
+    except ConfigError as error:
+        exit_with(error)
+    experiment = experiments[name]
+    command_line = parse_command_line(
+        rest,
+        fields=experiment.fields,
+        default_config_path=experiment.config_path,
+        arg_names=experiment.args,
+        usage=usage,
+        extra_flags=FLAGS,
+        check=experiment.check,
+    )
+    runtime.configure()
+    try:
+        axes = _axes(command_line, experiment)
+        return _work(experiment, command_line, axes)
+    except (RunFolderError, ValueError) as error:
+        exit_with(error)
+
+
+def _experiment_flag(
+    argv: Sequence[str], experiments: Mapping[str, Experiment]
+) -> tuple[str, list[str]]:
+    """The value of --experiment, adding unless given, and the other arguments."""
+    name, rest = next(iter(experiments)), []
+    for argument in argv:
+        if argument.startswith("--experiment="):
+            name = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    if name not in experiments:
+        raise ConfigError(
+            f"--experiment={name}: {no_such('experiment', name, experiments, show_all=True)}"
+        )
+    return name, rest
+
+
+def _axes(command_line: CommandLine, experiment: Experiment) -> list[Axis]:
+    texts = command_line.extra["axes"]
+    try:
+        axes = [parse_axis(text, experiment.fields) for text in texts]
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("config.axes", "--axes", 1)) from None
+    names = [axis.name for axis in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--axes: names {name} twice")
+        if name in ("seed", "num_trials", "num_lanes", "chunk", "rows", "max_sequences"):
+            raise ConfigError(f"--axes: {name} does not decide how well a network learns")
+    if not axes:
+        raise ConfigError("--axes=(): must name one or more settings")
+    rows = command_line.config.rows
+    if len(rows) != 1:
+        raise ConfigError(f"config.rows={show(rows)}: a search is over one row")
+    return axes
+
+
+def _work(experiment: Experiment, command_line: CommandLine, axes: Sequence[Axis]) -> int:
+    extra, workdir = command_line.extra, _workdir(experiment, command_line)
+    if command_line.dry_run:
+        for axis in axes:
+            values = show(axis.values) if axis.values else f"{axis.low:g} to {axis.high:g}"
+            print(f"{axis.name:20} {values}{', log' if axis.log else ''}")
+        print(f"{extra['trials']} settings, {command_line.config.num_trials} networks each")
+        return 0
+    study = _open_study(workdir, command_line, axes)
+    if extra["report"]:
+        return _report(study, experiment, command_line, workdir)
+    with stop_signals() as stopped:
+        # One at a time: what other workers finish counts, what a killed one left does not.
+        while (done := len(_finished(study))) < extra["trials"]:
+            if not _try_one(study, command_line, experiment, axes, stopped):
+                say(f"stopped after {done} of {extra['trials']} settings, all of them in {workdir}")
+                say(f"the same command goes on:  {this_command()}")
+                return INTERRUPTED
+            jax.clear_caches()  # the programs of all settings would add up
+    return _report(study, experiment, command_line, workdir)
+
+
+def _workdir(experiment: Experiment, command_line: CommandLine) -> Path:
+    if command_line.workdir:
+        return Path(command_line.workdir)
+    text = json.dumps([command_line.config.to_json(), list(command_line.extra["axes"])])
+    short = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Path("runs") / "search" / f"{experiment.name}-{command_line.config_arg}-{short}"
+
+
+def _open_study(workdir: Path, command_line: CommandLine, axes: Sequence[Axis]) -> Any:
+    optuna = _optuna()
+    storage = optuna.storages
+    with writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        path = str(workdir / JOURNAL)
+        # A lock by creating a file holds on network file systems, too.
+        lock = storage.journal.JournalFileOpenLock(path)
+        backend = storage.journal.JournalFileBackend(path, lock_obj=lock)
+        journal = storage.JournalStorage(backend)
+    study = optuna.create_study(
+        study_name="search",
+        storage=journal,
+        load_if_exists=True,
+        sampler=_sampler(optuna, command_line.extra["sampler"]),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
+        if command_line.extra["pruner"] == "median"
+        else optuna.pruners.NopPruner(),
+    )
+    what = {
+        "config": json.loads(command_line.config.to_json()),
+        "axes": [json.loads(json.dumps(axis._asdict())) for axis in axes],
+    }
+    known = study.user_attrs.get("search")
+    if known is None:
+        study.set_user_attr("search", what)
+    elif known != what:
+        refuse(
+            workdir, "holds another search (its settings or axes differ); give another --workdir"
+        )
+    return study
+
+
+def _sampler(optuna: Any, name: str) -> Any:
+    # Without a seed: workers that start alike must not all try the same settings.
+    if name == "random":
+        return optuna.samplers.RandomSampler()
+    # A worker takes the settings that others are running as bad ones, so that it looks elsewhere.
+    return optuna.samplers.TPESampler(constant_liar=True, multivariate=True)
+
+
+def _try_one(
+    study: Any,
+    command_line: CommandLine,
+    experiment: Experiment,
+    axes: Sequence[Axis],
+    stopped: Callable[[], bool],
+) -> bool:
+    """One setting; False where the worker was stopped in it."""
+    optuna = _optuna()
+    trial = study.ask()
+    values = {axis.name: _suggest(trial, axis) for axis in axes}
+    shown = ", ".join(f"{name} {show(value)}" for name, value in values.items())
+
+    def report(error: float, step: int) -> bool:
+        trial.report(error, step)
+        return trial.should_prune()
+
+    try:
+        config = _config(command_line.config, experiment, values)
+        found = evaluate(config, report, stopped)
+    except Pruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        print(f"{trial.number:4}  given up       {shown}", flush=True)
+        return True
+    except ValueError as error:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        raise ValueError(f"{shown}: {error}") from None
+    except KeyboardInterrupt:
+        found = None
+    if found is None:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return False
+    value, records = found
+    for name, number in numbers_of(records).items():
+        trial.set_user_attr(name, number)
+    study.tell(trial, value)
+    solved = f"{numbers_of(records)['solved']}/{config.num_trials}"
+    print(f"{trial.number:4}  solved {solved:>6}  {shown}", flush=True)
+    return True
+
+
+def _suggest(trial: Any, axis: Axis) -> Any:
+    if axis.values:
+        # Categories of the journal are texts or numbers; a tuple is kept by its place.
+        return axis.values[trial.suggest_categorical(axis.name, list(range(len(axis.values))))]
+    if axis.whole:
+        return trial.suggest_int(axis.name, round(axis.low), round(axis.high), log=axis.log)
+    return trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log)
+
+
+def _config(config: Config, experiment: Experiment, values: Mapping[str, Any]) -> Config:
+    made = make_config(experiment.fields, **{**dict(config.items()), **values})
+    experiment.check(made)
+    return made
+
+
+def _finished(study: Any) -> list[Any]:
+    states = _optuna().trial.TrialState
+    return study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
+
+
+def _report(study: Any, experiment: Experiment, command_line: CommandLine, workdir: Path) -> int:
+    states = _optuna().trial.TrialState
+    complete = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
+    if not complete:
+        refuse(workdir, "has no finished setting to report on")
+    axes = {axis.name: axis for axis in _axes(command_line, experiment)}
+    complete = sorted(complete, key=lambda trial: trial.value)
+    heads = ("setting", "solved", "mean log10 sequences", "sequences")
+    rows = [
+        (
+            ", ".join(f"{n} {v}" for n, v in _values(trial, axes).items()),
+            f"{trial.user_attrs['solved']}/{len(trial.user_attrs['status'])}",
+            f"{trial.value:.3f}",
+            _range(trial.user_attrs),
+        )
+        for trial in complete[:10]
+    ]
+    num_pruned = len(_finished(study)) - len(complete)
+    best = _values(complete[0], axes)
+    again = " ".join(shlex.quote(f"--config.{name}={value}") for name, value in best.items())
+    config = f"{command_line.config_path}:{command_line.config_arg}"
+    blocks = [
+        f"# Search: {experiment.name}, {command_line.config.rows[0]}",
+        f"{len(complete)} settings run to their ends, {num_pruned} given up on the way; the best:",
+        markdown_table(heads, rows),
+        f"Again: `python -m experiments.{experiment.name} --config={config} {again}` (with other "
+        "seeds, for what was chosen by these flatters it: `--config.seed=1`).",
+    ]
+    text = "\n\n".join(blocks) + "\n"
+    write_beside(workdir / PAGE, text.encode())
+    put_in_place(workdir / PAGE)
+    print("\n" + text)
+    print(f"page: {workdir / PAGE}")
+    return 0
+
+
+def _values(trial: Any, axes: Mapping[str, Axis]) -> dict[str, str]:
+    return {
+        name: show(axes[name].values[value])
+        if axes[name].values
+        else (f"{value:.4g}" if isinstance(value, float) else str(value))
+        for name, value in trial.params.items()
+    }
+
+
+def _range(found: Mapping[str, Any]) -> str:
+    counts = [
+        count
+        for count, status in zip(found["num_sequences"], found["status"], strict=True)
+        if status == "SOLVED"
+    ]
+    return f"{format_count(min(counts))} to {format_count(max(counts))}" if counts else "-"
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ConfigError("a search needs Optuna: pip install -e '.[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,636 @@
+"""Stacks, directions, resets, dropout and truncated BPTT against plain loops and other libraries.
+
+Sizes are all different, and states start away from zero, so that nothing can be mixed up unseen.
+"""
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.cells import CELLS
+from lstm_jax.cells.elman import ElmanParams
+from lstm_jax.cells.gru import GruParams
+from lstm_jax.cells.lstm import LstmParams
+from lstm_jax.gradients import GRADIENT_RULES
+from lstm_jax.network import network
+from lstm_jax.readout import readout
+from lstm_jax.structures import bidirectional, layer, stack, stacked_cell
+from lstm_jax.tasks import Example
+from lstm_jax.unroll import unroll
+from tests.loops import (
+    close,
+    padded_with,
+    random_case,
+    run_both_ways,
+    run_cell,
+    run_stack,
+    weighted_sum,
+)
+from tests.onnx_nodes import run_node
+from tests.tolerances import assert_close
+from tests.variants import D, T, randomised
+
+LENGTHS = (0, 1, 4, T)
+RESETS = np.array([False, True, False, True, True, False, True])
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="torch is the peer that stacks are compared with")
+
+
+@pytest.fixture(scope="module")
+def onnxruntime():
+    pytest.importorskip("onnx", reason="onnx writes the node that onnxruntime runs")
+    return pytest.importorskip("onnxruntime", reason="onnxruntime is the peer for sequence_lens")
+
+
+def lstm_gru_elman():
+    return (CELLS["lstm"](D, 5), CELLS["gru"](5, 4), CELLS["elman"](4, 6))
+
+
+def same_sizes():
+    """The first layer changes the size, so nothing is added to it; the others keep it."""
+    return (CELLS["lstm"](D, 4), CELLS["gru"](4, 4), CELLS["elman"](4, 4))
+
+
+def identity_cell(size, scale=1.0):
+    """(cell, params) with y = scale * x: what comes between such layers can be seen."""
+    cell = CELLS["elman"](size, size, activation="identity", bias=False)
+    eye = np.eye(size, dtype=np.float32)
+    return cell, ElmanParams(w=scale * eye, r=0 * eye, b=None)
+
+
+STRUCTURES = {
+    "layer": lambda: layer(CELLS["lstm"](D, 5)),
+    "layer backward": lambda: layer(CELLS["lstm"](D, 5), reverse=True),
+    "both ways": lambda: bidirectional(CELLS["lstm"](D, 5), CELLS["gru"](D, 4)),
+    "stack": lambda: stack(*lstm_gru_elman()),
+    "residual": lambda: stack(*same_sizes(), residual=True),
+    "stack of both ways": lambda: stack(
+        bidirectional(CELLS["gru"](D, 2), CELLS["lstm"](D, 3)), CELLS["elman"](5, 4)
+    ),
+}
+every_structure = pytest.mark.parametrize("name", STRUCTURES)
+
+
+@lru_cache
+def make_structure(name):
+    return STRUCTURES[name]()
+
+
+@lru_cache
+def compiled(name):
+    """One compiled program per structure, shared by the tests (length and resets are traced)."""
+    apply = make_structure(name).apply
+
+    @jax.jit
+    def run(params, xs, state, length, resets):
+        return apply(params, xs, state, length=length, resets=resets)
+
+    return run
+
+
+def by_loops(name, params, xs, state, length, resets):
+    """The same structure as plain loops over its cells' steps."""
+    how = {"length": length, "begins": resets}
+    lstm, gru = CELLS["lstm"](D, 5), CELLS["gru"](D, 4)
+    if name.startswith("layer"):
+        return run_cell(lstm, params, xs, state, reverse=name != "layer", **how)
+    if name == "both ways":
+        (one, ahead), (other, back) = run_both_ways((lstm, gru), params, xs, state, **how)
+        return (one, other), np.concatenate([ahead, back], axis=1)
+    if name == "stack":
+        return run_stack(lstm_gru_elman(), params, xs, state, **how)
+    if name == "residual":
+        return run_stack(same_sizes(), params, xs, state, residual=True, **how)
+    cells = CELLS["gru"](D, 2), CELLS["lstm"](D, 3)
+    (one, ahead), (other, back) = run_both_ways(cells, params[0], xs, state[0], **how)
+    middle = np.concatenate([ahead, back], axis=1)
+    last, ys = run_cell(CELLS["elman"](5, 4), params[1], middle, state[1], **how)
+    return ((one, other), last), ys
+
+
+NO_RESETS = np.zeros(T, bool)
+
+
+@every_structure
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_structure_is_its_loops(name, length, float64):
+    params, state, xs = random_case(make_structure(name), seed=length)
+    final, ys = compiled(name)(params, padded_with(xs, length, np.nan), state, length, NO_RESETS)
+    expected_state, expected = by_loops(name, params, xs, state, length, NO_RESETS)
+    close(ys, expected)
+    close(final, expected_state)
+    assert not np.asarray(ys)[length:].any()
+    if length == 0:
+        close(final, state)
+
+
+@every_structure
+@pytest.mark.parametrize("length", [4, T])
+def test_resets_mark_where_sequences_begin(name, length, float64):
+    params, state, xs = random_case(make_structure(name), seed=20 + length)
+    # the resets at and after `length` 4 lie in the padding and must touch nothing
+    final, ys = compiled(name)(params, xs, state, length, RESETS)
+    expected_state, expected = by_loops(name, params, xs, state, length, RESETS)
+    close(ys, expected)
+    close(final, expected_state)
+    _, without = compiled(name)(params, xs, state, length, NO_RESETS)
+    assert not np.allclose(ys[:length], without[:length])
+
+
+@pytest.mark.parametrize("name", ["layer backward", "residual", "stack of both ways"])
+def test_without_length_resets_or_state(name, float64):
+    """As by `unroll`, which hands a structure all that it is given."""
+    structure = make_structure(name)
+    params, state, xs = random_case(structure, seed=30)
+    expected = compiled(name)(params, xs, structure.initial_state(), T, NO_RESETS)
+    assert_close(unroll(structure, params, xs), expected)
+    given = {"length": 4, "resets": jnp.asarray(RESETS)}
+    expected = compiled(name)(params, xs, state, 4, RESETS)
+    assert_close(unroll(structure, params, xs, state, **given), expected)
+    for leaf in jax.tree.leaves(structure.initial_state()):
+        assert not np.asarray(leaf).any()
+
+
+def test_a_structure_has_its_own_directions():
+    structure = make_structure("both ways")
+    params, _, xs = random_case(structure, seed=31)
+    with pytest.raises(ValueError, match="reverse") as caught:
+        unroll(structure, params, xs, reverse=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_unroll_of_a_cell_takes_resets(reverse, float64):
+    cell = CELLS["gru"](D, 5)
+    params, state, xs = random_case(cell, seed=32)
+    run = jax.jit(
+        lambda resets, length: unroll(
+            cell, params, xs, state, length=length, resets=resets, reverse=reverse
+        )
+    )
+    for resets, length in ((RESETS, T), (~RESETS, T), (RESETS, 4), (~RESETS, 4), (RESETS, 0)):
+        expected = run_cell(cell, params, xs, state, length=length, resets=resets, reverse=reverse)
+        close(run(resets, length), expected)
+    without_length = unroll(cell, params, xs, state, resets=jnp.asarray(RESETS), reverse=reverse)
+    close(without_length, run(RESETS, T))
+
+
+@pytest.mark.parametrize("name", ["stack", "stack of both ways"])
+def test_sequences_with_resets_between_are_runs_of_their_own(name, float64):
+    """In either direction, so that sequences can be packed end to end."""
+    structure, run = make_structure(name), compiled(name)
+    params, _, xs = random_case(structure, seed=33)
+    start = structure.initial_state()
+    _, ys = run(params, xs, start, T, np.isin(np.arange(T), [0, 3]))
+    for begin, end in ((0, 3), (3, T)):
+        rolled = np.roll(xs, -begin, axis=0)
+        _, alone = run(params, rolled, start, end - begin, NO_RESETS)
+        assert_close(ys[begin:end], alone[: end - begin])
+
+
+def test_a_reset_lets_no_gradient_through(float64):
+    cell = CELLS["lstm"](D, 5)
+    params, state, xs = random_case(cell, seed=34)
+
+    def after_the_reset(xs, state):
+        return weighted_sum(unroll(cell, params, xs, state, resets=jnp.arange(T) == 3)[1][3:])
+
+    by_xs, by_state = jax.jit(jax.grad(after_the_reset, argnums=(0, 1)))(xs, state)
+    assert not np.asarray(by_xs)[:3].any() and np.asarray(by_xs)[3:].all()
+    assert not any(np.asarray(leaf).any() for leaf in by_state if leaf is not None)
+
+
+@pytest.mark.parametrize("name", ["layer", "stack", "residual"])
+@pytest.mark.parametrize("cut", [1, 4])
+def test_the_state_is_carried(name, cut, float64):
+    params, state, xs = random_case(make_structure(name), seed=35)
+    whole_state, whole = compiled(name)(params, xs, state, T, NO_RESETS)
+    middle, first = compiled(name)(params, xs, state, cut, NO_RESETS)
+    rest = np.roll(xs, -cut, axis=0)  # the same shape: no second compilation
+    final, second = compiled(name)(params, rest, middle, T - cut, NO_RESETS)
+    assert_close(np.concatenate([first[:cut], second[: T - cut]]), whole)
+    assert_close(final, whole_state)
+
+
+@pytest.mark.parametrize(
+    ("merge", "by_hand"),
+    [
+        ("concat", lambda a, b: np.concatenate([a, b], axis=1)),
+        ("sum", lambda a, b: a + b),
+        ("mean", lambda a, b: (a + b) / 2),
+        ("mul", lambda a, b: a * b),
+    ],
+)
+def test_merges_of_two_directions(merge, by_hand, float64):
+    cells = CELLS["lstm"](D, 4), CELLS["gru"](D, 4)
+    structure = bidirectional(*cells, merge=merge)
+    params, state, xs = random_case(structure, seed=36)
+    assert structure.output_size == (8 if merge == "concat" else 4)
+    run = jax.jit(lambda length: structure.apply(params, xs, state, length=length))
+    for length in (0, 5, T):
+        final, ys = run(length)
+        (one, ahead), (other, back) = run_both_ways(cells, params, xs, state, length=length)
+        close(ys, by_hand(ahead, back))
+        close(final, (one, other))
+    assert params._fields == ("forward", "backward") == state._fields
+
+
+@pytest.mark.parametrize("name", ["residual", "stack of both ways"])
+def test_vmap_over_networks_and_lengths(name, float64):
+    cases = [random_case(make_structure(name), seed) for seed in (37, 38)]
+    lengths, resets = np.array([5, 0]), np.stack([RESETS, NO_RESETS])
+    params, states, xs = jax.tree.map(lambda *leaves: np.stack(leaves), *cases)
+    finals, ys = jax.vmap(compiled(name))(params, xs, states, lengths, resets)
+    for n, (p, s, x) in enumerate(cases):
+        final, y = compiled(name)(p, x, s, lengths[n], resets[n])
+        assert_close(ys[n], y)
+        assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], finals), final)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_stacked_cell_is_the_stack(residual, float64):
+    cells = same_sizes()
+    cell, structure = (make(*cells, residual=residual) for make in (stacked_cell, stack))
+    assert (cell.input_size, cell.output_size) == (D, 4)
+    assert jax.tree.structure(cell.initial_state()) == jax.tree.structure(structure.initial_state())
+    params, state, xs = random_case(structure, seed=43)
+    assert jax.tree.structure(jax.eval_shape(cell.init, jax.random.key(0))) == jax.tree.structure(
+        params
+    )
+    run = jax.jit(
+        lambda length, resets: unroll(cell, params, xs, state, length=length, resets=resets)
+    )
+    apply = jax.jit(
+        lambda length, resets: structure.apply(params, xs, state, length=length, resets=resets)
+    )
+    for length, resets in ((T, NO_RESETS), (4, RESETS), (0, RESETS)):
+        assert_close(run(length, resets), apply(length, resets))
+    _, y = cell.step(params, state, xs[0])
+    assert_close(cell.gates(params, state, xs[0])["h"], y)
+
+
+def test_stacked_cell_cuts_each_layer_as_its_own_cell_does():
+    cells = lstm_gru_elman()
+    cell = stacked_cell(*cells)
+    _, state, _ = random_case(cell, seed=44)
+    assert_close(cell.truncate(state), state)
+    _, pull = jax.vjp(cell.truncate, state)
+    (passed,) = pull(jax.tree.map(np.ones_like, state))
+    assert (np.asarray(passed[0].c) == 1).all()  # the carousel
+    assert not any(np.asarray(s.h).any() for s in passed)
+
+
+def test_stacked_cell_under_every_gradient_rule_that_takes_any_cell(float64):
+    cell = stacked_cell(CELLS["lstm"](2, 3), CELLS["gru"](3, 2))
+    net = network(cell, readout(2, 1))
+    rng = np.random.default_rng(45)
+    params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+    state = randomised(net.cell.initial_state(), rng)
+    xs = rng.normal(size=(T, 2))
+    example = Example(xs, rng.uniform(size=(T, 1)), np.int32(5), np.arange(T) < 5)
+    full, forward = (
+        jax.jit(GRADIENT_RULES[rule](net, "every_step"))(params, example, state)
+        for rule in ("bptt", "rtrl")
+    )
+    assert_close(full, forward)
+    _, cut = jax.jit(GRADIENT_RULES["truncated"](net, "every_step"))(params, example, state)
+    assert not np.allclose(cut.cell[0].r_i, full[1].cell[0].r_i)
+    assert_close(cut.readout, full[1].readout)
+
+
+def test_residual_adds_only_where_the_sizes_agree():
+    (cell, params), (_, other) = identity_cell(3, scale=2.0), identity_cell(3, scale=-0.5)
+    xs = np.arange(12, dtype=np.float32).reshape(4, 3) - 5
+    structure = stack(cell, cell, residual=True)
+    _, ys = structure.apply((params, other), xs)
+    np.testing.assert_array_equal(ys, (xs + 2 * xs) * (1 - 0.5))
+    with pytest.raises(ValueError, match="residual") as caught:
+        stack(*lstm_gru_elman(), residual=True)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="residual"):
+        stacked_cell(*lstm_gru_elman(), residual=True)
+
+
+class TestDropout:
+    RATE, SIZE, STEPS = 0.25, 40, 50
+
+    @staticmethod
+    @lru_cache
+    def compiled(num_layers, rate):
+        cell, params = identity_cell(TestDropout.SIZE)
+        structure = stack(*[cell] * num_layers, dropout=rate)
+        return jax.jit(lambda xs, key: structure.apply((params,) * num_layers, xs, key=key)[1])
+
+    def through(self, num_layers, key, rate=RATE, xs=None):
+        xs = np.ones((self.STEPS, self.SIZE), np.float32) if xs is None else xs
+        return np.asarray(self.compiled(num_layers, rate)(xs, key))
+
+    def test_what_is_kept_is_scaled_and_the_share_is_right(self):
+        ys = self.through(2, jax.random.key(0))
+        kept = ys != 0
+        np.testing.assert_array_equal(ys[kept], np.float32(1 / (1 - self.RATE)))
+        num, rate = ys.size, self.RATE
+        # five standard deviations of a binomial
+        assert abs(kept.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / num)
+
+    def test_masks_differ_by_step_by_unit_and_by_layer(self):
+        kept = self.through(2, jax.random.key(0)) != 0
+        assert len({row.tobytes() for row in kept}) == self.STEPS
+        assert len({row.tobytes() for row in kept.T}) == self.SIZE
+        twice = self.through(3, jax.random.key(0))
+        both = (twice != 0).mean()
+        expected = (1 - self.RATE) ** 2  # the same mask in both places would give 1 - rate
+        assert abs(both - expected) < 5 * np.sqrt(expected * (1 - expected) / twice.size)
+
+    def test_a_key_decides(self):
+        first, again, other = (self.through(2, jax.random.key(k)) for k in (0, 0, 1))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+
+    def test_no_key_no_rate_or_no_layer_above_means_no_dropout(self):
+        xs = np.random.default_rng(0).normal(size=(self.STEPS, self.SIZE)).astype(np.float32)
+        np.testing.assert_array_equal(self.through(2, None, xs=xs), xs)
+        np.testing.assert_array_equal(self.through(2, jax.random.key(0), 0.0, xs=xs), xs)
+        np.testing.assert_array_equal(self.through(1, jax.random.key(0), xs=xs), xs)
+
+    def test_the_mean_is_preserved(self):
+        xs = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+        cell, params = identity_cell(4)
+        structure = stack(cell, cell, dropout=0.5)
+        keys = jax.random.split(jax.random.key(2), 4000)
+        run = jax.vmap(lambda key: structure.apply((params, params), xs, key=key)[1])
+        ys = np.asarray(jax.jit(run)(keys))
+        # a masked and scaled x has standard deviation |x| at rate one half
+        assert (abs(ys.mean(axis=0) - xs) < 5 * abs(xs) / np.sqrt(4000)).all()
+
+    def test_gradients_pass_the_same_mask(self):
+        cell, params = identity_cell(4)
+        structure = stack(cell, cell, dropout=0.5)
+
+        @jax.jit
+        def run_and_pull(xs):
+            def run(xs):
+                return structure.apply((params, params), xs, key=jax.random.key(3))[1]
+
+            ys, back = jax.vjp(run, xs)
+            return ys, back(jnp.ones_like(ys))[0]
+
+        ys, grads = run_and_pull(np.ones((T, 4), np.float32))
+        np.testing.assert_array_equal(grads, ys)
+        assert set(np.unique(ys)) == {0.0, 2.0}
+
+    def test_a_key_reaches_a_stack_inside_a_stack(self):
+        cell, params = identity_cell(self.SIZE)
+        inner = stack(cell, cell, dropout=0.5)
+        outer = stack(inner, cell)
+        xs = np.ones((T, self.SIZE), np.float32)
+        _, ys = outer.apply(((params, params), params), xs, key=jax.random.key(5))
+        assert set(np.unique(ys)) == {0.0, 2.0}
+
+    @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
+    def test_a_rate_outside_is_refused(self, rate):
+        with pytest.raises(ValueError, match="dropout") as caught:
+            stack(*lstm_gru_elman(), dropout=rate)
+        assert "\n" not in str(caught.value)
+
+
+def test_fresh_layers_have_weights_of_their_own():
+    cell = CELLS["elman"](4, 4)
+    structure = stack(cell, bidirectional(cell, cell, merge="sum"), cell)
+    init = jax.jit(structure.init)
+    params, again, other = (init(jax.random.key(k)) for k in (0, 0, 1))
+    drawn = [params[0], params[1].forward, params[1].backward, params[2], other[0]]
+    for n, one in enumerate(drawn):
+        for another in drawn[n + 1 :]:
+            assert not (one.w == another.w).any() and not (one.r == another.r).any()
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    narrow = init(jax.random.key(0), np.float32(0.01))
+    assert max(float(abs(leaf).max()) for leaf in jax.tree.leaves(narrow)) <= 0.01
+    np.testing.assert_allclose(narrow[1].backward.w * 50, params[1].backward.w, rtol=1e-5)
+
+
+@every_structure
+def test_bad_inputs_are_one_clear_line(name):
+    structure = make_structure(name)
+    params, state, xs = random_case(structure, seed=47)
+    for wrong in (xs[0], xs[:, :2], np.asarray(xs)[None]):
+        with pytest.raises(ValueError, match="shape") as caught:
+            structure.apply(params, wrong, state)
+        assert "\n" not in str(caught.value)
+    for length in (-1, T + 1):
+        with pytest.raises(ValueError, match=rf"length {length} is not within 0 \.\. {T}"):
+            structure.apply(params, xs, state, length=length)
+    for resets in (RESETS[:-1], RESETS[None], RESETS.astype(np.int32)):
+        with pytest.raises(ValueError, match="resets") as caught:
+            structure.apply(params, xs, state, resets=resets)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: stack(), "stack"),
+        (lambda: stacked_cell(), "stack"),
+        (lambda: stack(CELLS["lstm"](2, 3), CELLS["gru"](4, 2)), "3.*4|4.*3"),
+        (lambda: stacked_cell(CELLS["lstm"](2, 3), CELLS["gru"](4, 2)), "3.*4|4.*3"),
+        (lambda: bidirectional(CELLS["lstm"](2, 3), CELLS["lstm"](4, 3)), "2.*4|4.*2"),
+        (
+            lambda: bidirectional(CELLS["lstm"](2, 3), CELLS["lstm"](2, 4), merge="sum"),
+            "sum.*3.*4|3.*4.*sum",
+        ),
+        (
+            lambda: bidirectional(CELLS["lstm"](2, 3), CELLS["lstm"](2, 3), merge="max"),
+            "merge.*max.*concat.*sum.*mean.*mul",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(make, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+# ---- torch: two layers, both directions, packed sequences of different lengths
+
+HIDDEN, BATCH = 4, (5, 1, 7, 3)
+ROWS = {"LSTM": "ifzo", "GRU": "rzn"}  # torch's order of rows, by our letters
+
+
+def from_torch_rows(kind, w, r, b_in, b_rec):
+    """Ours: the two biases are one, but for the one inside the GRU's reset."""
+    if kind == "RNN":
+        return ElmanParams(w=w, r=r, b=b_in + b_rec)
+
+    def rows(a):
+        return dict(zip(ROWS[kind], np.split(a, len(ROWS[kind])), strict=True))
+
+    parts = {"w": rows(w), "r": rows(r), "b": rows(b_in + b_rec)}
+    if kind == "GRU":
+        parts["b"]["n"] = rows(b_in)["n"]
+    named = {f"{letter}_{gate}": a for letter, part in parts.items() for gate, a in part.items()}
+    return LstmParams(**named) if kind == "LSTM" else GruParams(**named, b_rn=rows(b_rec)["n"])
+
+
+def to_torch_rows(kind, grads):
+    """Gradients by our weights as gradients by torch's: a sum's parts both get the sum's."""
+    if kind == "RNN":
+        return grads.w, grads.r, grads.b, grads.b
+    w, r, b = (
+        np.concatenate([getattr(grads, f"{letter}_{gate}") for gate in ROWS[kind]])
+        for letter in "wrb"
+    )
+    return w, r, b, b if kind == "LSTM" else np.concatenate([grads.b_r, grads.b_z, grads.b_rn])
+
+
+def ours_like_torch(kind):
+    make = {"LSTM": CELLS["lstm"], "GRU": CELLS["gru"], "RNN": CELLS["elman"]}[kind]
+    return stack(*(bidirectional(*[make(size, HIDDEN)] * 2) for size in (D, 2 * HIDDEN)))
+
+
+def torch_problem(torch, kind, seed):
+    """A float64 module, padded inputs [B, T, D], initial states and cotangents, all as NumPy."""
+    torch.manual_seed(seed)
+    module = getattr(torch.nn, kind)(
+        D, HIDDEN, num_layers=2, bidirectional=True, batch_first=True, dtype=torch.float64
+    )
+    rng = np.random.default_rng(seed)
+    xs = rng.normal(size=(len(BATCH), T, D))
+    starts, back = (
+        [rng.normal(size=(4, len(BATCH), HIDDEN)) for _ in range(1 + (kind == "LSTM"))]
+        for _ in range(2)
+    )
+    return module, xs, starts, [rng.normal(size=(len(BATCH), T, 2 * HIDDEN)), *back]
+
+
+def torch_answers(torch, module, xs, starts, back):
+    """Outputs, final states; gradients by inputs, initial states and weights."""
+    xs, *starts = (torch.tensor(a, requires_grad=True) for a in (xs, *starts))
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        xs, torch.tensor(BATCH), batch_first=True, enforce_sorted=False
+    )
+    ys, finals = module(packed, tuple(starts) if len(starts) == 2 else starts[0])
+    ys, _ = torch.nn.utils.rnn.pad_packed_sequence(ys, batch_first=True, total_length=T)
+    outs = [ys, *(finals if len(starts) == 2 else [finals])]
+    sum((out * torch.tensor(a)).sum() for out, a in zip(outs, back, strict=True)).backward()
+    weights = {name: p.grad.numpy() for name, p in module.named_parameters()}
+    return [o.detach().numpy() for o in outs], [a.grad.numpy() for a in (xs, *starts)], weights
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_equals_torch_with_packed_sequences(kind, torch, float64):
+    module, xs, starts, back = torch_problem(torch, kind, seed=50)
+    outs, by_inputs, by_weights = torch_answers(torch, module, xs, starts, back)
+    structure = ours_like_torch(kind)
+    names = [[f"l{n}", f"l{n}_reverse"] for n in range(2)]
+    slots = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    params = tuple(
+        type(like)(
+            *(
+                from_torch_rows(
+                    kind, *(getattr(module, f"{s}_{name}").detach().numpy() for s in slots)
+                )
+                for name in pair
+            )
+        )
+        for like, pair in zip(jax.eval_shape(structure.init, jax.random.key(0)), names, strict=True)
+    )
+
+    def as_state(starts):
+        """[4, H] each of h (and c) as our nested states."""
+        fields = dict(zip("hc", starts, strict=False))
+        like = structure.initial_state()
+        flat = [
+            one._replace(**{f: a[2 * n + d] for f, a in fields.items()})
+            for n, pair in enumerate(like)
+            for d, one in enumerate(pair)
+        ]
+        return tuple(type(pair)(*flat[2 * n : 2 * n + 2]) for n, pair in enumerate(like))
+
+    def run(params, x, start, length):
+        final, ys = structure.apply(params, x, as_state(start), length=length)
+        cells = [one for pair in final for one in pair]
+        fields = "hc" if kind == "LSTM" else "h"
+        return [ys, *(jnp.stack([getattr(s, f) for s in cells]) for f in fields)]
+
+    def scalar(params, xs, starts):
+        axes = (None, 0, [1] * len(starts), 0)
+        ys, *finals = jax.vmap(run, axes)(params, xs, starts, np.array(BATCH))
+        got = [ys, *(jnp.swapaxes(f, 0, 1) for f in finals)]
+        return sum(jnp.sum(a * b) for a, b in zip(got, back, strict=True)), got
+
+    gradient = jax.jit(jax.grad(scalar, argnums=(0, 1, 2), has_aux=True))
+    (by_params, by_xs, by_starts), got = gradient(params, xs, starts)
+
+    close = {"rtol": 1e-9, "atol": 1e-12}
+    for ours, theirs in zip(got, outs, strict=True):
+        np.testing.assert_allclose(ours, theirs, **close)
+    for ours, theirs in zip([by_xs, *by_starts], by_inputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, **close)
+    for pair, grads in zip(names, by_params, strict=True):
+        for name, one in zip(pair, grads, strict=True):
+            for slot, rows in zip(slots, to_torch_rows(kind, one), strict=True):
+                np.testing.assert_allclose(rows, by_weights[f"{slot}_{name}"], **close)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_equals_onnxruntime_with_sequence_lens(kind, onnxruntime):
+    """A zero among the lengths: zeros come out; the final state is ours to say."""
+    lengths = (4, 0, T)
+    cell = {"LSTM": CELLS["lstm"], "GRU": CELLS["gru"], "RNN": CELLS["elman"]}[kind](D, HIDDEN)
+    structure = bidirectional(cell, cell)
+    params, _, _ = random_case(structure, seed=51)
+    rng = np.random.default_rng(51)
+    xs = rng.normal(size=(T, len(lengths), D)).astype(np.float32)
+    starts = {
+        f"initial_{f}": rng.normal(size=(2, len(lengths), HIDDEN)).astype(np.float32)
+        for f in ("hc" if kind == "LSTM" else "h")
+    }
+    order = {"LSTM": "iofz", "GRU": "zrn"}.get(kind)
+
+    def rows(one):
+        if kind == "RNN":
+            return one.w, one.r, np.concatenate([one.b, 0 * one.b])
+        w, r, b = (
+            np.concatenate([getattr(one, f"{letter}_{gate}") for gate in order]) for letter in "wrb"
+        )
+        b_rec = 0 * b
+        if kind == "GRU":
+            b_rec[-HIDDEN:] = one.b_rn
+        return w, r, np.concatenate([b, b_rec])
+
+    w, r, b = (np.stack(pair) for pair in zip(*map(rows, params), strict=True))
+    attributes = {"hidden_size": HIDDEN, "direction": "bidirectional"}
+    if kind == "GRU":
+        attributes["linear_before_reset"] = 1
+    theirs = run_node(kind, attributes, X=xs, W=w, R=r, B=b, sequence_lens=lengths, **starts)
+    run = jax.jit(lambda x, state, length: structure.apply(params, x, state, length=length))
+    like = structure.initial_state()
+    for n, length in enumerate(lengths):
+        start = type(like)(
+            *(
+                one._replace(**{k[-1]: a[d, n] for k, a in starts.items()})
+                for d, one in enumerate(like)
+            )
+        )
+        final, ys = run(padded_with(xs[:, n], length, np.nan), start, length)
+        expected = theirs["Y"][:, :, n].reshape(T, -1)  # [T, directions, H]: forward first
+        np.testing.assert_allclose(ys, expected, rtol=0, atol=1e-6)
+        for d, one in enumerate(final):
+            if length == 0:  # onnxruntime answers zeros here, whatever the initial state
+                jax.tree.map(np.testing.assert_array_equal, one, start[d])
+                continue
+            np.testing.assert_allclose(one.h, theirs["Y_h"][d, n], rtol=0, atol=1e-6)
+            if kind == "LSTM":
+                np.testing.assert_allclose(one.c, theirs["Y_c"][d, n], rtol=0, atol=1e-6)
