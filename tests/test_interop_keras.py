@@ -69,8 +69,9 @@ def bound(name):
 
 
 @pytest.fixture
-def float64():
-    with jax.enable_x64(True):
+def widest():
+    """Float64, where Keras takes it as well."""
+    with jax.enable_x64(DTYPE == "float64"):
         yield
 
 
@@ -106,7 +107,7 @@ def by_us(network, params, xs):
 
 
 def inputs():
-    return np.random.default_rng(1).normal(size=(T, D))
+    return np.random.default_rng(1).normal(size=(T, D)).astype(DTYPE)
 
 
 def agree(one, other, tolerance=BOUND):
@@ -116,7 +117,7 @@ def agree(one, other, tolerance=BOUND):
 
 
 @every_case
-def test_gives_what_keras_gives(name, float64):
+def test_gives_what_keras_gives(name, widest):
     kind, _, options, _ = CASES[name]
     made = build(name)
     network, params = from_keras(made.get_weights(), kind=kind, **options)
@@ -125,7 +126,7 @@ def test_gives_what_keras_gives(name, float64):
 
 
 @every_case
-def test_back_in_keras_it_gives_the_same(name, float64):
+def test_back_in_keras_it_gives_the_same(name, widest):
     kind, _, options, others = CASES[name]
     made, fresh = build(name), build(name)
     network, params = from_keras(made.get_weights(), kind=kind, **options)
@@ -180,7 +181,7 @@ def ours(name):
         "rnn both ways, product",
     ],
 )
-def test_ours_in_keras(name, float64):
+def test_ours_in_keras(name, widest):
     network = ours(name)
     params, _, xs = random_case(network, seed=2, num_steps=T)
     case = "gru" if name == "gru, one bias" else name
@@ -196,7 +197,7 @@ def test_ours_in_keras(name, float64):
     jax.tree.map(np.testing.assert_array_equal, back, params)
 
 
-def test_a_layer_backwards_is_go_backwards(float64):
+def test_a_layer_backwards_is_go_backwards(widest):
     """Keras leaves those outputs in the order of running."""
     part = layer(CELLS["lstm"](D, H), reverse=True)
     params, _, xs = random_case(part, seed=3, num_steps=T)
@@ -215,7 +216,7 @@ def test_unit_forget_bias_is_in_the_weights_and_not_added_again():
     assert not any(getattr(params, f"b_{gate}").any() for gate in "zio")
 
 
-def test_the_two_biases_of_the_gru(float64):
+def test_the_two_biases_of_the_gru(widest):
     made = build("gru")
     b_in, b_rec = (np.split(b, 3) for b in made.get_weights()[2])  # z, r, candidate
     cell, params = from_keras(made.get_weights(), kind="gru")
@@ -229,7 +230,7 @@ def test_the_two_biases_of_the_gru(float64):
 
 
 @pytest.mark.parametrize(("name", "gates"), [("lstm", 4), ("gru", 3), ("gru, reset before", 3)])
-def test_no_two_gates_can_be_mixed_up_unseen(name, gates, float64):
+def test_no_two_gates_can_be_mixed_up_unseen(name, gates, widest):
     kind, _, options, _ = CASES[name]
     made = build(name)
     weights, (expected, _) = made.get_weights(), by_keras(made, inputs())
@@ -242,7 +243,7 @@ def test_no_two_gates_can_be_mixed_up_unseen(name, gates, float64):
             assert abs(run(params) - expected).max() > 1e-4, (n, gates_mixed)
 
 
-def test_where_the_reset_is_matters(float64):
+def test_where_the_reset_is_matters(widest):
     """The same arrays read as the other kind: refused by the bias, or seen in the outputs."""
     made = build("gru, reset before, no bias")
     expected, _ = by_keras(made, inputs())

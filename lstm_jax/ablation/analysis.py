@@ -102,17 +102,17 @@ def compare(
     """
     from scipy.stats import false_discovery_control
 
-    found = []
+    found: list[Comparison] = []
     for (task, recipe, cell), own in records.items():
         if cell != baseline and (task, recipe, baseline) in records:
             other = records[task, recipe, baseline]
-            found.append(
-                (task, recipe, cell, *_effect(own, other, cap), _log_rank(own, other, cap))
-            )
+            effect, low, high = _effect(own, other, cap)
+            p = _log_rank(own, other, cap)
+            found.append(Comparison(task, recipe, cell, effect, low, high, p, p))
     if not found:
         return []
-    corrected = false_discovery_control([row[-1] for row in found], method="bh")
-    return [Comparison(*row, float(q)) for row, q in zip(found, corrected, strict=True)]
+    corrected = false_discovery_control([comparison.p for comparison in found], method="bh")
+    return [c._replace(q=float(q)) for c, q in zip(found, corrected, strict=True)]
 
 
 def variance_shares(records: Sequence[Record], cap: int) -> dict[str, float]:
@@ -182,7 +182,7 @@ def _effect(own: Sequence[Record], other: Sequence[Record], cap: int) -> tuple[f
         statistic = mannwhitneyu(b, a, axis=axis, method="asymptotic").statistic
         return statistic / (a.shape[axis] * b.shape[axis])
 
-    value = float(probability(*times))
+    value = float(probability(times[0], times[1]))
     if value in (0.0, 1.0) or all(np.ptp(t) == 0 for t in times):
         return value, value, value  # no resample differs
     interval = bootstrap(

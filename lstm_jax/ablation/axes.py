@@ -24,7 +24,7 @@ class Axis(NamedTuple):
     low: float = 0.0
     high: float = 0.0
     log: bool = False
-    count: int = 0  # of a range on a grid; 0: only for random search
+    num_points: int = 0  # of a range on a grid; 0: only for random search
     whole: bool = False  # of a range of whole numbers
 
     def grid(self) -> tuple[Any, ...]:
@@ -32,7 +32,9 @@ class Axis(NamedTuple):
         if self.values:
             return self.values
         make = np.geomspace if self.log else np.linspace
-        return tuple(self._made(value) for value in make(self.low, self.high, self.count).tolist())
+        return tuple(
+            self._made(value) for value in make(self.low, self.high, self.num_points).tolist()
+        )
 
     def draw(self, rng: np.random.Generator) -> Any:
         """One value: of the list, each as likely, or uniform (log: log-uniform) in the range."""
@@ -88,7 +90,7 @@ def grid(axes: Sequence[Axis]) -> list[dict[str, Any]]:
       [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
     """
     for axis in axes:
-        if not axis.values and axis.count < 1:
+        if not axis.values and axis.num_points < 1:
             raise ConfigError(
                 f"config.axes: {axis.name} is a range without a COUNT; a grid needs one, as in "
                 f"{axis.name}=log:LOW:HIGH:5 (or set config.num_samples)"

@@ -206,7 +206,7 @@ def sweep_fields(ablation_tasks: Sequence[str], recipes: Sequence[str]) -> dict[
             high=10_000,
         ),
         "max_sequences": Field(
-            40_000, "training sequences after which a trial is given up", low=100, high=10**8
+            20_000, "training sequences after which a trial is given up", low=100, high=10**8
         ),
         "axes": Field(
             (), "further settings, each NAME=A|B|C or NAME=uniform|log:LOW:HIGH[:COUNT]", of=str

@@ -199,7 +199,7 @@ def _check_item(name: str, item: Any, whole: Any, field: Field) -> Any:
     if kind is float and type(item) is int and abs(item) < 1e300:
         item = float(item)
     listed = not field.choices or item in field.choices
-    valid = type(item) is kind and (listed or (field.also is not None and field.also(item)))
+    valid = type(item) is kind and (listed or (field.also is not None and field.also(str(item))))
     if valid and kind in (int, float):
         valid = (
             (kind is int or math.isfinite(item))

@@ -35,10 +35,9 @@ def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[d
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
             found = json.loads(line)
-            whole = is_whole(found)
+            if not is_whole(found):
+                raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
-            whole = False
-        if not whole:
             refuse(file, f"is damaged in line {number}")
         lines.append(found)
     return lines

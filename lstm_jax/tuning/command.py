@@ -209,8 +209,7 @@ def _try_one(
         return trial.should_prune()
 
     try:
-        config = _config(command_line.config, experiment, values)
-        found = evaluate(config, report, stopped)
+        found = evaluate(_config(command_line.config, experiment, values), report, stopped)
     except Pruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         print(f"{trial.number:4}  given up       {shown}", flush=True)
@@ -227,7 +226,7 @@ def _try_one(
     for name, number in numbers_of(records).items():
         trial.set_user_attr(name, number)
     study.tell(trial, value)
-    solved = f"{numbers_of(records)['solved']}/{config.num_trials}"
+    solved = f"{numbers_of(records)['solved']}/{len(records)}"
     print(f"{trial.number:4}  solved {solved:>6}  {shown}", flush=True)
     return True
 
