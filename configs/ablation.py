@@ -7,8 +7,8 @@
     python -m experiments.ablation --config.axes='l2=0|0.001,init_range=log:0.05:1:5'
 
 Networks of 8 hidden units, updated after every sequence, on the embedded Reber grammar and on
-temporal order with T=50, to their criteria of 1997, and on the adding problem with T=30 (minimal
-lag 15) until fewer than 11 of 500 sequences are wrong with a mean error below 0.02: its criterion
+temporal order with T=50, to their criteria of 1997, and on the adding problem with T=20 (minimal
+lag 10) until fewer than 11 of 500 sequences are wrong with a mean error below 0.02: its criterion
 of 1997, 2000 in a row, measures the end of learning more than the bridging of the lag.
 """
 
@@ -39,7 +39,7 @@ _SAME: dict[str, Any] = {"bias": "hidden", "num_test": 256, "init_range": 0.3}
 TASKS = {
     "adding": (
         adding.FIELDS,
-        {"T": 30, "num_correct": 500, "wrong_below": 11, "error_limit": 0.02}
+        {"T": 20, "num_correct": 500, "wrong_below": 11, "error_limit": 0.02}
         | {"input_gate_bias": ()}
         | _SAME,
     ),
