@@ -160,6 +160,10 @@ def make_trial(
             "update_every: 'step' needs a task with targets at every step, optax.sgd and "
             "batch_size 1"
         )
+    if grows is not None and batch_size != 1:
+        raise ValueError(
+            f"batch_size: {batch_size} is not valid; it must be 1 for a net that grows"
+        )
     num_cells = network.cell.output_size
     answer_many = many_answers(network, task.timing)
     injected = optax.inject_hyperparams(optimizer)

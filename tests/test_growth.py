@@ -198,3 +198,18 @@ def test_without_cells_the_net_is_the_one_of_inputs_and_outputs(update_every):
             v = v + total
             np.testing.assert_allclose(errors[s, lane], np.mean(off), rtol=1e-4)
             np.testing.assert_allclose(params.readout.v[s + 1, lane], v, atol=1e-4)
+
+
+def test_a_net_that_grows_is_trained_one_sequence_at_a_time():
+    net = network(lstm97(5, 1, 1, recurrent=False), readout(6, 5), direct=True)
+    with pytest.raises(ValueError, match="batch_size: 2 is not valid; it must be 1"):
+        make_trial(
+            net,
+            long_lag_2a(p=4),
+            traces(net, "every_step"),
+            consecutive_correct(1),
+            optax.sgd,
+            max_sequences=10,
+            batch_size=2,
+            grows=Growth(10, 0.05),
+        )
