@@ -15,8 +15,9 @@ import pytest
 from experiments.search import EXPERIMENTS
 from lstm_jax.runner import TrialRecord
 from lstm_jax.tuning import main
-from lstm_jax.tuning.command import JOURNAL, PAGE
+from lstm_jax.tuning.command import PAGE
 from lstm_jax.tuning.objective import cost
+from lstm_jax.tuning.study import JOURNAL
 
 optuna = pytest.importorskip("optuna", reason="pip install -e '.[search]'")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,12 +28,12 @@ from lstm_jax.config.fields import no_such
 from lstm_jax.experiment import Experiment, this_command
 from lstm_jax.record import RunFolderError
 from lstm_jax.record.archive import put_in_place, write_beside
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
-from lstm_jax.tables import format_count, markdown_table
 from lstm_jax.tuning.objective import Pruned, evaluate, numbers_of
+from lstm_jax.tuning.page import markdown
+from lstm_jax.tuning.study import complete, finished, open_study, optuna_module
 
-JOURNAL = "journal.log"
 PAGE = "search.md"
 FLAGS: Fields = {
     "axes": Field(
@@ -128,18 +127,18 @@ def _work(experiment: Experiment, command_line: CommandLine, axes: Sequence[Axis
             print(f"{axis.name:20} {values}{', log' if axis.log else ''}")
         print(f"{extra['trials']} settings, {command_line.config.num_trials} networks each")
         return 0
-    study = _open_study(workdir, command_line, axes)
+    study = open_study(workdir, command_line, axes)
     if extra["report"]:
-        return _report(study, experiment, command_line, workdir)
+        return _report(study, experiment, command_line, axes, workdir)
     with stop_signals() as stopped:
         # One at a time: what other workers finish counts, what a killed one left does not.
-        while (done := len(_finished(study))) < extra["trials"]:
+        while (done := len(finished(study))) < extra["trials"]:
             if not _try_one(study, command_line, experiment, axes, stopped):
                 say(f"stopped after {done} of {extra['trials']} settings, all of them in {workdir}")
                 say(f"the same command goes on:  {this_command()}")
                 return INTERRUPTED
             jax.clear_caches()  # the programs of all settings would add up
-    return _report(study, experiment, command_line, workdir)
+    return _report(study, experiment, command_line, axes, workdir)
 
 
 def _workdir(experiment: Experiment, command_line: CommandLine) -> Path:
@@ -150,47 +149,6 @@ def _workdir(experiment: Experiment, command_line: CommandLine) -> Path:
     return Path("runs") / "search" / f"{experiment.name}-{command_line.config_arg}-{short}"
 
 
-def _open_study(workdir: Path, command_line: CommandLine, axes: Sequence[Axis]) -> Any:
-    optuna = _optuna()
-    storage = optuna.storages
-    with writing(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-        path = str(workdir / JOURNAL)
-        # A lock by creating a file holds on network file systems, too.
-        lock = storage.journal.JournalFileOpenLock(path)
-        backend = storage.journal.JournalFileBackend(path, lock_obj=lock)
-        journal = storage.JournalStorage(backend)
-    study = optuna.create_study(
-        study_name="search",
-        storage=journal,
-        load_if_exists=True,
-        sampler=_sampler(optuna, command_line.extra["sampler"]),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
-        if command_line.extra["pruner"] == "median"
-        else optuna.pruners.NopPruner(),
-    )
-    what = {
-        "config": json.loads(command_line.config.to_json()),
-        "axes": [json.loads(json.dumps(axis._asdict())) for axis in axes],
-    }
-    known = study.user_attrs.get("search")
-    if known is None:
-        study.set_user_attr("search", what)
-    elif known != what:
-        refuse(
-            workdir, "holds another search (its settings or axes differ); give another --workdir"
-        )
-    return study
-
-
-def _sampler(optuna: Any, name: str) -> Any:
-    # Without a seed: workers that start alike must not all try the same settings.
-    if name == "random":
-        return optuna.samplers.RandomSampler()
-    # A worker takes the settings that others are running as bad ones, so that it looks elsewhere.
-    return optuna.samplers.TPESampler(constant_liar=True, multivariate=True)
-
-
 def _try_one(
     study: Any,
     command_line: CommandLine,
@@ -199,7 +157,7 @@ def _try_one(
     stopped: Callable[[], bool],
 ) -> bool:
     """One setting; False where the worker was stopped in it."""
-    optuna = _optuna()
+    optuna = optuna_module()
     trial = study.ask()
     values = {axis.name: _suggest(trial, axis) for axis in axes}
     shown = ", ".join(f"{name} {show(value)}" for name, value in values.items())
@@ -246,69 +204,19 @@ def _config(config: Config, experiment: Experiment, values: Mapping[str, Any]) -
     return made
 
 
-def _finished(study: Any) -> list[Any]:
-    states = _optuna().trial.TrialState
-    return study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
-
-
-def _report(study: Any, experiment: Experiment, command_line: CommandLine, workdir: Path) -> int:
-    states = _optuna().trial.TrialState
-    complete = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
-    if not complete:
+def _report(
+    study: Any,
+    experiment: Experiment,
+    command_line: CommandLine,
+    axes: Sequence[Axis],
+    workdir: Path,
+) -> int:
+    done = complete(study)
+    if not done:
         refuse(workdir, "has no finished setting to report on")
-    axes = {axis.name: axis for axis in _axes(command_line, experiment)}
-    complete = sorted(complete, key=lambda trial: trial.value)
-    heads = ("setting", "solved", "mean log10 sequences", "sequences")
-    rows = [
-        (
-            ", ".join(f"{n} {v}" for n, v in _values(trial, axes).items()),
-            f"{trial.user_attrs['solved']}/{len(trial.user_attrs['status'])}",
-            f"{trial.value:.3f}",
-            _range(trial.user_attrs),
-        )
-        for trial in complete[:10]
-    ]
-    num_pruned = len(_finished(study)) - len(complete)
-    best = _values(complete[0], axes)
-    again = " ".join(shlex.quote(f"--config.{name}={value}") for name, value in best.items())
-    config = f"{command_line.config_path}:{command_line.config_arg}"
-    blocks = [
-        f"# Search: {experiment.name}, {command_line.config.rows[0]}",
-        f"{len(complete)} settings run to their ends, {num_pruned} given up on the way; the best:",
-        markdown_table(heads, rows),
-        f"Again: `python -m experiments.{experiment.name} --config={config} {again}` (with other "
-        "seeds, for what was chosen by these flatters it: `--config.seed=1`).",
-    ]
-    text = "\n\n".join(blocks) + "\n"
+    text = markdown(experiment, command_line, axes, done, len(finished(study)) - len(done))
     write_beside(workdir / PAGE, text.encode())
     put_in_place(workdir / PAGE)
     print("\n" + text)
     print(f"page: {workdir / PAGE}")
     return 0
-
-
-def _values(trial: Any, axes: Mapping[str, Axis]) -> dict[str, str]:
-    return {
-        name: show(axes[name].values[value])
-        if axes[name].values
-        else (f"{value:.4g}" if isinstance(value, float) else str(value))
-        for name, value in trial.params.items()
-    }
-
-
-def _range(found: Mapping[str, Any]) -> str:
-    counts = [
-        count
-        for count, status in zip(found["num_sequences"], found["status"], strict=True)
-        if status == "SOLVED"
-    ]
-    return f"{format_count(min(counts))} to {format_count(max(counts))}" if counts else "-"
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError("a search needs Optuna: pip install -e '.[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
