@@ -62,6 +62,10 @@ def heat_map(results: Results, axis: str = "learning_rate") -> Figure:
     if image is not None:
         bar = figure.colorbar(image, ax=drawn.tolist(), shrink=0.8, pad=0.01)
         bar.set_label("share of trials solved")
+    figure.suptitle(
+        "Share of trials solved (colour) and median training sequences until then (numbers)",
+        fontsize=10,
+    )
     return figure
 
 
