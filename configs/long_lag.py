@@ -100,9 +100,9 @@ READINGS = (
         "symbol seen once, so every update throws the state about. With weights that carry zeros, "
         "all else as the text has it, q=p=500: 8 of 8, mean 49,750 (paper 38,000), q=p=1000: 8 of "
         "8, 72,812 (49,000), q=p=50: 8 of 8, 33,125 (30,000) (exploratory runs of eight trials; "
-        "the rows are in the table). So in 1997 the hidden units of 2c cannot have heard each "
-        "other. The text's reading: `--config=configs/long_lag.py:q500-p500 --config.sees=all`. "
-        "Elsewhere they must: without, 3a and 6a are not learnt (0 of 8 each)",
+        "the rows are in the table). As far as these rows tell, the hidden units of 2c did not "
+        "hear each other in 1997. The text's reading: `--config=configs/long_lag.py:q500-p500 "
+        "--config.sees=all`. Elsewhere they must: without, 3a and 6a are not learnt (0 of 8 each)",
     ),
     Reading(
         "update_every",
