@@ -123,7 +123,7 @@ def test_workers_share_a_study_and_a_killed_one_loses_its_running_setting_only(t
             if len(done) >= 2:
                 break
     workers[0].send_signal(signal.SIGKILL)
-    workers[0].wait()
+    workers[0].communicate()
     out, _ = workers[1].communicate(timeout=240)
     assert workers[1].returncode == 0, out
     trials = study_in(tmp_path).trials
