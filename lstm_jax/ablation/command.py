@@ -64,9 +64,7 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
             if not done:
                 return INTERRUPTED
         return _report(ablation, command_line.config, workdir)
-    except RunFolderError as error:
-        exit_with(error)
-    except ValueError as error:
+    except (RunFolderError, ValueError) as error:
         exit_with(error)
 
 
@@ -133,7 +131,8 @@ def _run(
             return False
         if not config.confirm_seeds:
             return True
-        chosen = _best_points(points, [line for g in groups if (line := line_of(g, load(file)))])
+        on_file = load(file)
+        chosen = _best_points(points, [line for g in groups if (line := line_of(g, on_file))])
         fresh = groups_of(ablation, config, chosen, "confirm", config.confirm_seeds)
         return _run_groups(fresh, file, stopped)
 

@@ -101,16 +101,8 @@ def mut2(input_size: int, hidden_size: int) -> Cell:
     def recur(params: MutParams, state: MutState) -> dict[str, Array]:
         return products({"z": params.r_z, "r": params.r_r}, state.h)
 
-    def combine(
-        params: MutParams, state: MutState, from_x: dict[str, Array], from_h: dict[str, Array]
-    ) -> dict[str, Array]:
-        z = jax.nn.sigmoid(from_x["z"] + from_h["z"] + params.b_z)
-        r = jax.nn.sigmoid(from_x["r"] + from_h["r"] + params.b_r)
-        n = jnp.tanh(params.r_h @ (r * state.h) + from_x["n"] + params.b_h)
-        return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)}
-
     sees_x = {"z": "w_z", "r": "w_e", "n": "w_h"}
-    return _mut("mut2", input_size, hidden_size, sees_x, ("r_z", "r_r", "r_h"), recur, combine)
+    return _mut("mut2", input_size, hidden_size, sees_x, ("r_z", "r_r", "r_h"), recur, _combine)
 
 
 def mut3(input_size: int, hidden_size: int) -> Cell:
@@ -133,16 +125,18 @@ def mut3(input_size: int, hidden_size: int) -> Cell:
         from_tanh = products({"z": params.r_z}, jnp.tanh(state.h))
         return from_tanh | products({"r": params.r_r}, state.h)
 
-    def combine(
-        params: MutParams, state: MutState, from_x: dict[str, Array], from_h: dict[str, Array]
-    ) -> dict[str, Array]:
-        z = jax.nn.sigmoid(from_x["z"] + from_h["z"] + params.b_z)
-        r = jax.nn.sigmoid(from_x["r"] + from_h["r"] + params.b_r)
-        n = jnp.tanh(params.r_h @ (r * state.h) + from_x["n"] + params.b_h)
-        return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)}
-
     sees_x = {"z": "w_z", "r": "w_r", "n": "w_h"}
-    return _mut("mut3", input_size, hidden_size, sees_x, ("r_z", "r_r", "r_h"), recur, combine)
+    return _mut("mut3", input_size, hidden_size, sees_x, ("r_z", "r_r", "r_h"), recur, _combine)
+
+
+def _combine(
+    params: MutParams, state: MutState, from_x: dict[str, Array], from_h: dict[str, Array]
+) -> dict[str, Array]:
+    """What MUT2 and MUT3 make of their sums, which differ in what they are of."""
+    z = jax.nn.sigmoid(from_x["z"] + from_h["z"] + params.b_z)
+    r = jax.nn.sigmoid(from_x["r"] + from_h["r"] + params.b_r)
+    n = jnp.tanh(params.r_h @ (r * state.h) + from_x["n"] + params.b_h)
+    return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)}
 
 
 def _mut(
