@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_vjp
 
 from lstm_jax.cells import CELLS
 from lstm_jax.unroll import unroll
 from tests import golden
 from tests.oracles import adapters
-from tests.tolerances import FINITE_DIFFERENCES, assert_close
+from tests.tolerances import CHECK_GRADS, assert_close
 from tests.variants import LSTM97_VARIANTS, VARIANTS, D, T, make_cell, random_case, randomised
 
 REGENERATE = (
@@ -280,25 +281,17 @@ def compiled_gradient(variant, reverse=False):
 
 @several_variants
 def test_gradients_from_a_nonzero_state_in_float64(variant, float64):
-    """Against central differences along random directions, in everything at once."""
+    """By `jax.test_util.check_grads`' own check, in weights, state and inputs at once."""
     case = random_case(make_cell(variant), seed=10)
-    gradient = jax.tree.leaves(compiled_gradient(variant)(*case, 4))
-    leaves, tree = jax.tree.flatten(case)
-    h = FINITE_DIFFERENCES["step"]
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        direction = [rng.normal(size=leaf.shape) for leaf in leaves]
-        sums = []
-        for size in (h, -h):
-            moved = [leaf + size * d for leaf, d in zip(leaves, direction, strict=True)]
-            sums.append(weighted_sum(compiled(variant)(*jax.tree.unflatten(tree, moved), 4)))
-        slope = sum(np.vdot(g, d) for g, d in zip(gradient, direction, strict=True))
-        np.testing.assert_allclose(
-            slope,
-            (sums[0] - sums[1]) / (2 * h),
-            rtol=FINITE_DIFFERENCES["rtol"],
-            atol=FINITE_DIFFERENCES["atol"],
-        )
+
+    def scalar(*case):
+        return weighted_sum(compiled(variant)(*case, 4))
+
+    def scalar_and_pullback(*case):
+        grads = compiled_gradient(variant)(*case, 4)
+        return scalar(*case), lambda factor: jax.tree.map(lambda leaf: factor * leaf, grads)
+
+    check_vjp(scalar, scalar_and_pullback, case, **CHECK_GRADS)
 
 
 # what leads from step to step without a weight; all else that a state holds enters as activation

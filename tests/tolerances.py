@@ -20,7 +20,7 @@ TOLERANCES = {
 # rounding eps / h about 2e-10, times the number of terms summed.
 FINITE_DIFFERENCES = {"step": 1e-6, "rtol": 1e-6, "atol": 1e-8}
 
-# `jax.test_util.check_grads` in float64: its own directional differences, step 1e-6.
+# `jax.test_util` in float64: its own differences along a random direction, the same step.
 CHECK_GRADS = {"atol": 1e-6, "rtol": 1e-6, "eps": 1e-6}
 
 # Statistical tests run with fixed keys, so they pass or fail for good. The rate is the chance that
