@@ -223,7 +223,8 @@ def unroll(
         # Zeroing x first keeps a NaN in the padding out of the backward pass as well, where
         # 0 * NaN would be NaN again.
         new, y = cell.step(params, begin, jnp.where(valid, x, jnp.zeros_like(x)))
-        return choose(valid, new, state), jnp.where(valid, y, jnp.zeros_like(y))
+        nothing = jax.tree.map(jnp.zeros_like, y)  # a step that is recorded gives more than y
+        return choose(valid, new, state), choose(valid, y, nothing)
 
     valid = None if length is None else valid_steps(xs.shape[0], length)
     return jax.lax.scan(masked, start, (xs, valid, resets), reverse=reverse)

@@ -214,7 +214,9 @@ def test_a_step_is_its_three_parts(variant, float64):
         return from_x, from_h, cell.parts.combine(params, state, from_x, from_h)
 
     from_x, from_h, gates = parts(params, state, x)
+    nets = {name: gates.pop(name) for name in list(gates) if name.startswith("net_")}
     assert_close(gates, compiled_step(variant)(params, state, x)[1])
+    assert_close(nets, cell.nets(params, state, x))
     from_other, _, _ = parts(params, state, other)
     from_both, still, _ = parts(params, jax.tree.map(np.zeros_like, state), x + other)
     assert_close(from_both, {gate: from_x[gate] + from_other[gate] for gate in from_x})

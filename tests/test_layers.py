@@ -17,6 +17,7 @@ PURE = (
     "structures",
     "readout",
     "network",
+    "recording",
     "tasks",
     "gradients",
     "stopping",

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from lstm_jax.initial import uniform
 from lstm_jax.types import Array, Params, State
 
+NET = "net_"
+"""How the names of net inputs begin: what a squasher is applied to."""
+
 
 class Parts(NamedTuple):
     """A step in three: what a wrapper or a kernel can take hold of.
@@ -22,12 +25,24 @@ class Parts(NamedTuple):
         step before, by one product where they share their source. Not those that need a gate of
         this step first (the GRU's reset-before candidate).
       combine: ``(params, state, from_x, from_h) -> {name: array}``; all the rest of the step:
-        biases, peepholes, resets, squashers, the new state.
+        biases, peepholes, resets, squashers, the new state. It may also give what squashers are
+        applied to, under names that begin with "net_": they stay out of ``Cell.gates``.
     """
 
     project: Callable[[Params, Array], dict[str, Array]]
     recur: Callable[[Params, State], dict[str, Array]]
     combine: Callable[[Params, State, dict[str, Array], dict[str, Array]], dict[str, Array]]
+
+
+def no_nets(params: Params, state: State, x: Array) -> dict[str, Array]:
+    """The net inputs of a cell that does not tell them.
+
+    Example:
+      >>> no_nets(None, None, jnp.ones(2))
+      {}
+    """
+    del params, state, x
+    return {}
 
 
 class Cell(NamedTuple):
@@ -50,6 +65,8 @@ class Cell(NamedTuple):
       parts: the same step in three parts; None where it has not been cut so.
       associative: ``(params, xs[T, D], state) -> (state, ys[T, H])``; the whole sequence by
         `jax.lax.associative_scan`, in O(log T) steps; None where the state enters its own gates.
+      nets: ``(params, state, x[D]) -> {"net_" + name: array}``; what the squasher of each gate is
+        applied to in that step, biases and peepholes included; {} where a cell does not tell.
 
     Example:
       >>> import jax
@@ -72,6 +89,7 @@ class Cell(NamedTuple):
     spec: Any = None
     parts: Parts | None = None
     associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None
+    nets: Callable[[Params, State, Array], dict[str, Array]] = no_nets
 
 
 def from_parts(
@@ -86,7 +104,7 @@ def from_parts(
     spec: Any = None,
     associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None,
 ) -> Cell:
-    """A cell whose ``gates`` and ``step`` are made of its parts.
+    """A cell whose ``gates``, ``nets`` and ``step`` are made of its parts.
 
     Its state is a NamedTuple whose fields are names of gates; ``step`` keeps those that the state
     holds (is not None) and returns the gate "h".
@@ -101,12 +119,20 @@ def from_parts(
       dict_keys(['h'])
     """
 
-    def gates(params: Params, state: State, x: Array) -> dict[str, Array]:
+    def everything(params: Params, state: State, x: Array) -> dict[str, Array]:
         require_input(name, x, input_size)
         return parts.combine(params, state, parts.project(params, x), parts.recur(params, state))
 
+    def gates(params: Params, state: State, x: Array) -> dict[str, Array]:
+        now = everything(params, state, x)
+        return {gate: value for gate, value in now.items() if not gate.startswith(NET)}
+
+    def nets(params: Params, state: State, x: Array) -> dict[str, Array]:
+        now = everything(params, state, x)
+        return {gate: value for gate, value in now.items() if gate.startswith(NET)}
+
     def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
-        now = gates(params, state, x)
+        now = everything(params, state, x)
         held = {field: now[field] for field, old in state._asdict().items() if old is not None}
         return state._replace(**held), now["h"]
 
@@ -122,6 +148,7 @@ def from_parts(
         spec=spec,
         parts=parts,
         associative=associative,
+        nets=nets,
     )
 
 

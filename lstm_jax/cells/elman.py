@@ -89,7 +89,8 @@ def simple(
         params: ElmanParams, state: ElmanState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
         net = from_x["h"] + from_h["h"]
-        return {"h": squash(net if params.b is None else net + params.b)}
+        net = net if params.b is None else net + params.b
+        return {"h": squash(net), "net_h": net}
 
     def truncate(state: ElmanState) -> ElmanState:
         return ElmanState(h=jax.lax.stop_gradient(state.h))

@@ -114,14 +114,17 @@ def gru(
     def combine(
         params: GruParams, state: GruState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
-        r = squash_gate(clipped(from_x["r"] + from_h["r"] + params.b_r))
-        z = squash_gate(clipped(from_x["z"] + from_h["z"] + params.b_z))
+        net_r = clipped(from_x["r"] + from_h["r"] + params.b_r)
+        net_z = clipped(from_x["z"] + from_h["z"] + params.b_z)
+        r, z = squash_gate(net_r), squash_gate(net_z)
         if reset == "before":
             kept = params.r_n @ (r * state.h)
         else:
             kept = r * (from_h["n"] if params.b_rn is None else from_h["n"] + params.b_rn)
-        n = squash_g(clipped(from_x["n"] + kept + params.b_n))
-        return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * state.h}
+        net_n = clipped(from_x["n"] + kept + params.b_n)
+        n = squash_g(net_n)
+        nets = {"net_r": net_r, "net_z": net_z, "net_n": net_n}
+        return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * state.h} | nets
 
     def truncate(state: GruState) -> GruState:
         return GruState(h=jax.lax.stop_gradient(state.h))

@@ -191,10 +191,13 @@ def lstm(
     def combine(
         params: LstmParams, state: LstmState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
+        nets = {}
+
         def net(a: str, c: Array | None = None) -> Array:
             total = from_x[a] + from_h[a] + getattr(params, f"b_{a}")
             peephole = getattr(params, f"p_{a}", None)
-            return clipped(total if peephole is None else total + peephole * c)
+            nets[f"net_{a}"] = clipped(total if peephole is None else total + peephole * c)
+            return nets[f"net_{a}"]
 
         one = jnp.ones_like(state.c)
         z = squash_g(net("z"))
@@ -205,7 +208,7 @@ def lstm(
         h = o * squash_h(c)
         if params.w_h is not None:
             h = params.w_h @ h
-        return {"z": z, "i": i, "f": f, "o": o, "c": c, "h": h}
+        return {"z": z, "i": i, "f": f, "o": o, "c": c, "h": h} | nets
 
     def truncate(state: LstmState) -> LstmState:
         return jax.tree.map(jax.lax.stop_gradient, state)._replace(c=state.c)

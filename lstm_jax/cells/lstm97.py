@@ -206,15 +206,18 @@ def lstm97(
         if hears:
             net = net + _joined(from_h)
         b = stack_all(params)[2]
-        a = jax.nn.sigmoid(net if b is None else net + b)
+        net = net if b is None else net + b
+        a = jax.nn.sigmoid(net)
         i = a[:num_blocks]
         z = squash_g(g, a[-num_cells:])
         c = state.c + jnp.repeat(i, block_size) * z
         squashed = squash_h(h, c)
+        nets = {"net_i": net[:num_blocks], "net_z": net[-num_cells:]}
         if not output_gate:
-            return {"i": i, "z": z, "c": c, "h": squashed}
+            return {"i": i, "z": z, "c": c, "h": squashed} | nets
         o = a[num_blocks:-num_cells]
-        return {"i": i, "z": z, "c": c, "h": jnp.repeat(o, block_size) * squashed, "o": o}
+        nets["net_o"] = net[num_blocks:-num_cells]
+        return {"i": i, "z": z, "c": c, "h": jnp.repeat(o, block_size) * squashed, "o": o} | nets
 
     def truncate(state: Lstm97State) -> Lstm97State:
         stop = partial(jax.tree.map, jax.lax.stop_gradient)

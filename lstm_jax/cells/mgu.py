@@ -71,9 +71,12 @@ def mgu(input_size: int, hidden_size: int) -> Cell:
     def combine(
         params: MguParams, state: MguState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
-        f = jax.nn.sigmoid(from_x["f"] + from_h["f"] + params.b_f)
-        n = jnp.tanh(from_x["n"] + params.r_n @ (f * state.h) + params.b_n)
-        return {"f": f, "n": n, "h": (1 - f) * state.h + f * n}
+        net_f = from_x["f"] + from_h["f"] + params.b_f
+        f = jax.nn.sigmoid(net_f)
+        net_n = from_x["n"] + params.r_n @ (f * state.h) + params.b_n
+        n = jnp.tanh(net_n)
+        h = (1 - f) * state.h + f * n
+        return {"f": f, "n": n, "h": h, "net_f": net_f, "net_n": net_n}
 
     def truncate(state: MguState) -> MguState:
         return MguState(h=jax.lax.stop_gradient(state.h))

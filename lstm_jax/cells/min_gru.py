@@ -75,9 +75,10 @@ def min_gru(input_size: int, hidden_size: int) -> Cell:
     def combine(
         params: MinGruParams, state: MinGruState, from_x: dict[str, Array], _: dict[str, Array]
     ) -> dict[str, Array]:
-        z = jax.nn.sigmoid(from_x["z"] + params.b_z)
+        net_z = from_x["z"] + params.b_z
+        z = jax.nn.sigmoid(net_z)
         n = from_x["n"] + params.b_n
-        return {"z": z, "n": n, "h": (1 - z) * state.h + z * n}
+        return {"z": z, "n": n, "h": (1 - z) * state.h + z * n, "net_z": net_z}
 
     def associative(
         params: MinGruParams, xs: Array, state: MinGruState

@@ -81,11 +81,11 @@ def min_lstm(input_size: int, hidden_size: int) -> Cell:
     def combine(
         params: MinLstmParams, state: MinLstmState, from_x: dict[str, Array], _: dict[str, Array]
     ) -> dict[str, Array]:
-        log_f = jax.nn.log_sigmoid(from_x["f"] + params.b_f)
-        log_i = jax.nn.log_sigmoid(from_x["i"] + params.b_i)
+        nets = {"net_f": from_x["f"] + params.b_f, "net_i": from_x["i"] + params.b_i}
+        log_f, log_i = jax.nn.log_sigmoid(nets["net_f"]), jax.nn.log_sigmoid(nets["net_i"])
         f, i = jax.nn.sigmoid(log_f - log_i), jax.nn.sigmoid(log_i - log_f)  # f / (f + i), ...
         n = from_x["n"] + params.b_n
-        return {"f": f, "i": i, "n": n, "h": f * state.h + i * n}
+        return {"f": f, "i": i, "n": n, "h": f * state.h + i * n} | nets
 
     def associative(
         params: MinLstmParams, xs: Array, state: MinLstmState

@@ -71,10 +71,8 @@ def mut1(input_size: int, hidden_size: int) -> Cell:
     def combine(
         params: MutParams, state: MutState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
-        z = jax.nn.sigmoid(from_x["z"] + params.b_z)
-        r = jax.nn.sigmoid(from_x["r"] + from_h["r"] + params.b_r)
-        n = jnp.tanh(params.r_h @ (r * state.h) + jnp.tanh(from_x["n"]) + params.b_h)
-        return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)}
+        net_z = from_x["z"] + params.b_z
+        return _mixed(params, state, net_z, from_x, from_h, jnp.tanh(from_x["n"]))
 
     sees_x = {"z": "w_z", "r": "w_r", "n": "w_e"}
     return _mut("mut1", input_size, hidden_size, sees_x, ("r_r", "r_h"), recur, combine)
@@ -133,10 +131,25 @@ def _combine(
     params: MutParams, state: MutState, from_x: dict[str, Array], from_h: dict[str, Array]
 ) -> dict[str, Array]:
     """What MUT2 and MUT3 make of their sums, which differ in what they are of."""
-    z = jax.nn.sigmoid(from_x["z"] + from_h["z"] + params.b_z)
-    r = jax.nn.sigmoid(from_x["r"] + from_h["r"] + params.b_r)
-    n = jnp.tanh(params.r_h @ (r * state.h) + from_x["n"] + params.b_h)
-    return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)}
+    net_z = from_x["z"] + from_h["z"] + params.b_z
+    return _mixed(params, state, net_z, from_x, from_h, from_x["n"])
+
+
+def _mixed(
+    params: MutParams,
+    state: MutState,
+    net_z: Array,
+    from_x: dict[str, Array],
+    from_h: dict[str, Array],
+    seen: Array,
+) -> dict[str, Array]:
+    """What all three share, once z's net input and what the candidate sees of x are there."""
+    net_r = from_x["r"] + from_h["r"] + params.b_r
+    z, r = jax.nn.sigmoid(net_z), jax.nn.sigmoid(net_r)
+    net_n = params.r_h @ (r * state.h) + seen + params.b_h
+    n = jnp.tanh(net_n)
+    nets = {"net_z": net_z, "net_r": net_r, "net_n": net_n}
+    return {"z": z, "r": r, "n": n, "h": n * z + state.h * (1 - z)} | nets
 
 
 def _mut(

@@ -111,16 +111,16 @@ def slstm(
     def combine(
         params: SlstmParams, state: SlstmState, from_x: dict[str, Array], from_h: dict[str, Array]
     ) -> dict[str, Array]:
-        z = jnp.tanh(from_x["z"] + from_h["z"] + params.b_z)
-        log_i = from_x["i"] + from_h["i"] + params.b_i
-        log_f = log_forget(from_x["f"] + from_h["f"] + params.b_f)
-        o = jax.nn.sigmoid(from_x["o"] + from_h["o"] + params.b_o)
+        net = {a: from_x[a] + from_h[a] + getattr(params, f"b_{a}") for a in "zifo"}
+        z, o = jnp.tanh(net["z"]), jax.nn.sigmoid(net["o"])
+        log_i, log_f = net["i"], log_forget(net["f"])
         log_kept = jnp.where(state.n == 0, log_i, log_f + state.m)  # nothing to keep: any will do
         m = jnp.maximum(log_kept, log_i)
         i, f = jnp.exp(log_i - m), jnp.exp(log_kept - m)
         c = f * state.c + i * z
         n = f * state.n + i
-        return {"z": z, "i": i, "f": f, "o": o, "c": c, "n": n, "m": m, "h": o * c / n}
+        nets = {f"net_{a}": value for a, value in net.items()}
+        return {"z": z, "i": i, "f": f, "o": o, "c": c, "n": n, "m": m, "h": o * c / n} | nets
 
     def truncate(state: SlstmState) -> SlstmState:
         return state._replace(h=jax.lax.stop_gradient(state.h))

@@ -52,6 +52,14 @@ def stacked_cell(*cells: Cell, residual: bool = False) -> Cell:
             x = join(x, now["h"], residual)
         return named | {"h": x}
 
+    def nets(params: tuple[Params, ...], state: tuple[State, ...], x: Array) -> dict[str, Array]:
+        named = {}
+        for n, cell in enumerate(cells):
+            now = cell.nets(params[n], state[n], x)
+            named |= {f"{n}.{name}": net for name, net in now.items()}
+            x = join(x, cell.step(params[n], state[n], x)[1], residual)
+        return named
+
     def truncate(state: tuple[State, ...]) -> tuple[State, ...]:
         return tuple(cell.truncate(part) for cell, part in zip(cells, state, strict=True))
 
@@ -65,4 +73,5 @@ def stacked_cell(*cells: Cell, residual: bool = False) -> Cell:
         gates,
         truncate,
         StackSpec(cells, residual, 0.0),
+        nets=nets,
     )

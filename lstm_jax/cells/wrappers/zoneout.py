@@ -82,6 +82,9 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
         new, _ = cell.step(params, state.cell, x)
         return cell.gates(params, state.cell, x) | kept(state.cell, new, state.t)
 
+    def nets(params: Params, state: ZoneoutState, x: Array) -> dict[str, Array]:
+        return cell.nets(params, state.cell, x)
+
     def truncate(state: ZoneoutState) -> ZoneoutState:
         return ZoneoutState(cell.truncate(state.cell), state.t)
 
@@ -94,6 +97,7 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
         step,
         gates,
         truncate,
+        nets=nets,
     )
 
 
