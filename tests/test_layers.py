@@ -29,6 +29,7 @@ PURE = (
 SHELL = (
     "runtime",
     "config",
+    "data",
     "plugins",
     "conformance",
     "readings",

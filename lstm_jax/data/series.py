@@ -1,0 +1,208 @@
+"""Time series: a column of a CSV file, its numbers checked one by one."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_jax.config.fields import no_such
+from lstm_jax.data.errors import DataError, decode, read_bytes
+from lstm_jax.data.text import own_or_named
+
+GAPS = ("refuse", "previous", "linear")
+MISSING = ("", "na", "nan", "n/a", "null", "none", "-", "?")
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+TIMES = ("year", "date", "time", "month", "week", "day", "datetime", "timestamp")
+COLUMNS = {"sunspots": "SUNACTIVITY", "co2": "co2", "nile": "volume", "elnino": "temperature"}
+
+
+class Series(NamedTuple):
+    """A series of T numbers."""
+
+    name: str
+    column: str
+    labels: tuple[str, ...]  # of the rows: dates as the file has them, else line numbers
+    times: np.ndarray  # float64 [T], increasing: years where the file has dates
+    values: np.ndarray  # float64 [T], all finite
+
+
+def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "refuse") -> Series:
+    """A named series, or a column of an own CSV file with a head line.
+
+    Args:
+      source: the name of a series in ``SETS``, or the path of a CSV file.
+      column: by its name; "": the only column of numbers there is, besides the labels.
+      data_dir: see `find`.
+      gaps: what a missing value is: "refuse"; "previous": the value before it; "linear": on the
+        line between its neighbours, which tells the past of the future. A missing first or last
+        value is refused in any case.
+
+    Raises:
+      DataError: one line: no such file or column (with those that there are), a value that is
+        missing or no finite number (with its line), times that do not increase or leave a gap.
+    """
+    if gaps not in GAPS:
+        raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")
+    path = own_or_named(source, "series", data_dir)[0]
+    head, rows = read_table(path)
+    if source == "elnino":
+        head, rows = _flat(rows)
+    if source in COLUMNS:
+        column = column or COLUMNS[source]
+    at = _column(path, head, rows, column)
+    label_at = _label_column(head, rows, at)
+    labels = tuple(str(line) if label_at is None else row[label_at] for line, row in rows)
+    values = _filled(path, head[at], [(line, row[at]) for line, row in rows], gaps)
+    times = _times(path, labels, [line for line, _ in rows], label_at is not None)
+    return Series(Path(source).stem, head[at], labels, times, values)
+
+
+def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """``(column names, [(line number, cells)])`` of a CSV file with a head line; DataError.
+
+    Cells are parted by commas, or by semicolons or tabs where the head line has no comma.
+    """
+    text = decode(read_bytes(path), path)
+    first = text.partition("\n")[0]
+    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    lines: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                lines.append((reader.line_num, [cell.strip() for cell in row]))
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num:,} is not CSV: {error}") from None
+    if len(lines) < 2:
+        raise DataError(f"{path}: must have a head line with column names, and lines of values")
+    head = lines[0][1]
+    for line, row in lines[1:]:
+        if len(row) != len(head):
+            raise DataError(
+                f"{path}: line {line:,} has {len(row)} cells, the head line {len(head)} "
+                f"({', '.join(head)})"
+            )
+    if _number(head[0]) is not None and all(_number(cell) is not None for cell in head):
+        raise DataError(f"{path}: line 1 must have the names of the columns, not numbers")
+    return head, lines[1:]
+
+
+def _column(path: Path, head: list[str], rows: list[tuple[int, list[str]]], column: str) -> int:
+    """The index of the column by name, or of the only one of numbers that are no dates."""
+    if column:
+        if head.count(column) != 1:
+            problem = (
+                "more than one column"
+                if column in head
+                else no_such("column", column, head, show_all=True)
+            )
+            raise DataError(f"{path}: {column}: {problem}")
+        return head.index(column)
+    first = rows[0][1]
+    numeric = [n for n in range(len(head)) if _number(first[n]) is not None]
+    dated = _label_column(head, rows, -1)
+    others = [n for n in numeric if n != dated]
+    if len(others) != 1:
+        raise DataError(f"{path}: name the column; valid: {', '.join(head)}")
+    return others[0]
+
+
+def _filled(path: Path, column: str, cells: Sequence[tuple[int, str]], gaps: str) -> np.ndarray:
+    """The finite numbers of the cells, missing ones filled as `gaps` says."""
+    values = np.empty(len(cells))
+    for at, (line, cell) in enumerate(cells):
+        number = math.nan if cell.lower() in MISSING else _number(cell)
+        if number is None or math.isinf(number):
+            raise DataError(f"{path}: line {line:,}, column {column}: {cell!r} is no finite number")
+        values[at] = number
+    missing = np.flatnonzero(np.isnan(values))
+    if missing.size:
+        line, cell = cells[missing[0]]
+        where = f"{path}: line {line:,}, column {column}: the value is missing ({cell or 'empty'})"
+        if gaps == "refuse":
+            raise DataError(
+                f"{where}, one of {missing.size:,} missing; gaps=previous or gaps=linear fills them"
+            )
+        if np.isnan(values[0]) or np.isnan(values[-1]):
+            raise DataError(f"{where}; the first and the last value must be there")
+        known = np.flatnonzero(~np.isnan(values))
+        if gaps == "linear":
+            values[missing] = np.interp(missing, known, values[known])
+        else:
+            values[missing] = values[known[np.searchsorted(known, missing) - 1]]
+    return values
+
+
+def _label_column(head: list[str], rows: list[tuple[int, list[str]]], column: int) -> int | None:
+    """The column that says when: by its name, or because it begins with a date."""
+    for at, name in enumerate(head):
+        first = rows[0][1][at]
+        if at != column and (name.lower() in TIMES or _year(first) is not None):
+            return at
+    return None
+
+
+def _times(path: Path, labels: Sequence[str], lines: Sequence[int], dated: bool) -> np.ndarray:
+    """Dates in years, numbers as they are, else the row's number; increasing, without gaps."""
+    read = next((form for form in (_year, _number) if form(labels[0]) is not None), None)
+    if not dated or read is None:
+        return np.arange(len(labels), dtype=float)
+    numbers = [read(label) for label in labels]
+    for label, line, number in zip(labels, lines, numbers, strict=True):
+        if number is None or not math.isfinite(number):
+            kind = "date" if read is _year else "number"
+            raise DataError(f"{path}: line {line:,}: {label!r} is no {kind}, as {labels[0]} is")
+    times = np.array(numbers, float)
+    steps = np.diff(times)
+    usual = (
+        float(np.quantile(steps, 0.9, method="lower")) if steps.size else 0.0
+    )  # weekends may be left out
+    for at in np.flatnonzero((steps <= 0) | (steps > 1.75 * usual)).tolist():
+        problem = "is not later than" if steps[at] <= 0 else "leaves a gap after"
+        raise DataError(
+            f"{path}: line {lines[at + 1]:,}: {labels[at + 1]} {problem} {labels[at]}; there must "
+            "be one row for each step, in order (an empty value where there is none)"
+        )
+    return times
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _year(label: str) -> float | None:
+    """A date as a year with its fraction; None where the label is no date."""
+    text = label.strip()
+    if len(text) == 7 and text[4] in "-/":
+        text = f"{text[:4]}-{text[5:]}-01"
+    if len(text) == 8 and text.isdigit() and not 1 <= int(text[4:6]) <= 12:
+        return None
+    try:
+        date = datetime.datetime.fromisoformat(text.replace("/", "-"))
+        start = datetime.datetime(date.year, 1, 1, tzinfo=date.tzinfo)
+        end = datetime.datetime(date.year + 1, 1, 1, tzinfo=date.tzinfo)
+    except ValueError:
+        return None
+    return date.year + (date - start) / (end - start)
+
+
+def _flat(
+    rows: list[tuple[int, list[str]]],
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A row for each month of a table with a year on each line."""
+    flat = [
+        (line, [f"{row[0]}-{month:02d}", row[month]])
+        for line, row in rows
+        for month in range(1, len(MONTHS) + 1)
+    ]
+    return ["month", "temperature"], flat
