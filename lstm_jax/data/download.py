@@ -95,6 +95,7 @@ def _download(address: str, to: Path, remedy: str) -> None:
                 stream.write(piece)
                 got += len(piece)
     except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, with its connection
         raise DataError(f"{address}: HTTP {error.code} {error.reason}; {remedy}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = error.reason if isinstance(error, urllib.error.URLError) else error
