@@ -20,6 +20,7 @@ PURE = (
     "recording",
     "tasks",
     "gradients",
+    "error_flow",
     "stopping",
     "kernels",
     "exams",
