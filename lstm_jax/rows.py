@@ -17,6 +17,7 @@ from lstm_jax.build import Built
 from lstm_jax.config import Config
 from lstm_jax.curves import Curves
 from lstm_jax.inspect.plots import plot_learning_curves
+from lstm_jax.inspect.run_text import run_markdown
 from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
@@ -75,7 +76,9 @@ def run_row(row: Row, folder: RunFolder, stopped: Callable[[], bool]) -> Entry |
     tb = folder.path / "tb"
     with (
         writing(tb),
-        RunBoard(tb, row.name, num_trials, config=plain, start_step=start_step) as board,
+        RunBoard(
+            tb, row.name, num_trials, config=plain, paper=row.paper, start_step=start_step
+        ) as board,
     ):
         for record in folder.trials():
             board.log_trial(record)
@@ -84,7 +87,8 @@ def run_row(row: Row, folder: RunFolder, stopped: Callable[[], bool]) -> Entry |
         _train(row, folder, board, snapshot, stopped)
         if not folder.is_complete(num_trials):
             return None
-        board.log_text("paper | ours", comparison_markdown([entry_of(row, folder)]))
+        table = comparison_markdown([entry_of(row, folder)])
+        board.log_text("run", _run_text(row, folder, table))
     return _finish(row, folder)
 
 
@@ -104,6 +108,13 @@ def _finish(row: Row, folder: RunFolder) -> Entry:
             )
     folder.finalise()
     return entry_of(row, folder)
+
+
+def _run_text(row: Row, folder: RunFolder, table: str = "") -> str:
+    """The row's page in TensorBoard."""
+    plain = json.loads(row.config.to_json())
+    provenance = folder.provenance()
+    return run_markdown(row.name, plain, paper=row.paper, provenance=provenance, table=table)
 
 
 def entry_of(row: Row, folder: RunFolder) -> Entry:
@@ -138,6 +149,7 @@ def _train(
         num_trials=config.num_trials,
         mean_length=float(trial.task.mean_length),
     )
+    board.log_text("run", _run_text(row, folder))
     shared = {"seed": config.seed, "num_weights": count_weights(row.built), "reading": row.reading}
     done = [_record(line) for line in folder.trials()]
     curves = Curves(config.curve_every)

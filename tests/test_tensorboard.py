@@ -1,23 +1,31 @@
 """Event files read back with TensorBoard's own reader."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
+from scipy import stats
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
 
-from lstm_jax.inspect.tensorboard import RunBoard
+from lstm_jax.inspect.board import Board
+from lstm_jax.inspect.run_text import run_markdown
+from lstm_jax.inspect.tensorboard import DENSE, RunBoard
+from lstm_jax.tables import PaperRow
 
 CONFIG = {"learning_rate": 0.5, "T": 100, "bias": True, "cell": "lstm97", "momentum": None}
 CONFIG |= {"input_gate_bias": (-3.0, -6.0)}
 SOLVED = {"trial": 7, "status": "SOLVED", "num_sequences": 81_774, "num_wrong": 1}
 SOLVED |= {"num_test": 2560, "mean_test_error": 0.0061}
+PAPER = PaperRow("t100", "T=100, minimal lag 50", "Table 7", 93, 10, 74_000, 1, 2560)
 DIVERGED = {"trial": 8, "status": "DIVERGED", "num_sequences": 900, "num_wrong": None}
 
 
 def read(folder):
-    return EventAccumulator(str(folder)).Reload()
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()  # 0: all of them
 
 
 def scalars(folder, tag):
@@ -44,14 +52,19 @@ def test_progress(tmp_path):
     errors = [0.1, 0.2, 0.3, 0.4, np.nan, np.inf]
     with RunBoard(tmp_path, "t100", 10) as board:
         board.log_progress(1000, errors=errors, num_running=6, num_solved=3, num_failed=1)
-        board.log_progress(2000, errors=[], num_running=0, sequences_per_second=41_000)
+        board.log_progress(2000, errors=[0.7], num_running=1)
+        board.log_progress(3000, errors=[], num_running=0, sequences_per_second=41_000)
     for tag, q in (("q10", 0.1), ("median", 0.5), ("q90", 0.9)):
         expected = pytest.approx(np.quantile([0.1, 0.2, 0.3, 0.4], q))
-        assert scalars(tmp_path, f"error/{tag}") == {1000: expected}
-    assert scalars(tmp_path, "progress/fraction_solved") == {1000: pytest.approx(0.3), 2000: 0}
-    assert scalars(tmp_path, "progress/num_running") == {1000: 6, 2000: 0}
-    assert scalars(tmp_path, "progress/num_failed") == {1000: 1, 2000: 0}
-    assert scalars(tmp_path, "progress/sequences_per_second") == {2000: 41_000}
+        assert scalars(tmp_path, f"error/{tag}") == {1000: expected, 2000: pytest.approx(0.7)}
+    interval = stats.t.interval(0.95, 3, loc=0.25, scale=stats.sem([0.1, 0.2, 0.3, 0.4]))
+    for tag, value in zip(("mean", "mean_low", "mean_high"), (0.25, *interval), strict=True):
+        assert scalars(tmp_path, f"error/{tag}") == {1000: pytest.approx(value)}  # one has none
+    fraction = {1000: pytest.approx(0.3), 2000: 0, 3000: 0}
+    assert scalars(tmp_path, "progress/fraction_solved") == fraction
+    assert scalars(tmp_path, "progress/num_running") == {1000: 6, 2000: 1, 3000: 0}
+    assert scalars(tmp_path, "progress/num_failed") == {1000: 1, 2000: 0, 3000: 0}
+    assert scalars(tmp_path, "progress/sequences_per_second") == {3000: 41_000}
 
 
 def test_what_was_logged_is_on_disk_at_once(tmp_path):
@@ -64,11 +77,13 @@ def test_what_was_logged_is_on_disk_at_once(tmp_path):
         board.log_progress(2000, errors=[0.1], num_running=1)
 
 
-def test_a_trial_is_a_session_of_its_setting(tmp_path):
-    with RunBoard(tmp_path, "t100", 10, config=CONFIG) as board:
-        board.log_trial(SOLVED)
+def test_a_setting_is_a_session_with_the_means_of_its_trials(tmp_path):
+    with RunBoard(tmp_path, "t100", 3, config=CONFIG, paper=PAPER) as board:
+        for trial, count in enumerate((60_000, 80_000)):
+            board.log_trial(SOLVED | {"trial": trial, "num_sequences": count})
         board.log_trial(DIVERGED)
-    start, end = session(tmp_path / "trials" / "07")
+        board.log_progress(90_000, errors=[], num_running=0)
+    start, end = session(tmp_path / "trials")
     assert start.group_name == "t100"
     assert start.hparams["learning_rate"].number_value == 0.5
     assert start.hparams["T"].number_value == 100
@@ -76,52 +91,147 @@ def test_a_trial_is_a_session_of_its_setting(tmp_path):
     assert start.hparams["cell"].string_value == "lstm97"
     assert start.hparams["momentum"].string_value == "None"
     assert start.hparams["input_gate_bias"].string_value == "(-3.0, -6.0)"
-    assert end.status == 1  # STATUS_SUCCESS
+    assert end.status == 2  # STATUS_FAILURE: one was not solved
     assert end.end_time_secs >= start.start_time_secs > 0
-    found = {
-        tag: scalars(tmp_path / "trials" / "07", f"trial/{tag}")
-        for tag in ("solved", "sequences_to_solve", "num_wrong", "mean_test_error")
+    low, high = stats.t.interval(0.95, 1, loc=70_000, scale=stats.sem([60_000, 80_000]))
+    share = stats.binomtest(2, 3).proportion_ci(method="wilson")
+    expected = {
+        "trial/solved": 2 / 3,
+        "trial/solved_low": share.low,
+        "trial/solved_high": share.high,
+        "trial/finished": 3,
+        "trial/sequences_to_solve": 70_000,
+        "trial/sequences_low": max(low, 0),
+        "trial/sequences_high": high,
+        "trial/num_wrong": 1,
+        "trial/mean_test_error": 0.0061,
+        "paper/sequences_to_solve": 74_000,
     }
-    assert found == {
-        "solved": {81_774: 1},
-        "sequences_to_solve": {81_774: 81_774},
-        "num_wrong": {81_774: 1},
-        "mean_test_error": {81_774: pytest.approx(0.0061)},
-    }
-    outcome = text(tmp_path / "trials" / "07", "trial/outcome")
-    assert outcome == "- Trial 7: SOLVED after 81,774 sequences; 1 of 2,560 test sequences wrong."
-
-    assert session(tmp_path / "trials" / "08")[1].status == 2  # STATUS_FAILURE
-    assert scalars(tmp_path / "trials" / "08", "trial/solved") == {900: 0}
-    tags = set(read(tmp_path / "trials" / "08").Tags()["tensors"])
-    assert "trial/sequences_to_solve" not in tags and "trial/num_wrong" not in tags
+    for tag, value in expected.items():
+        assert scalars(tmp_path / "trials", tag) == {90_000: pytest.approx(value)}, tag
+    for tag in ("share", "low", "high"):
+        assert scalars(tmp_path, f"solved/{tag}").keys() == {90_000}
+        assert scalars(tmp_path, f"sequences/{tag if tag != 'share' else 'mean'}")
+    lines = text(tmp_path, "trials").splitlines()
+    assert lines[0] == "2 of 3 trials solved." and len(lines) == 7
+    assert lines[4].split("|")[1:4] == [" 0     ", "   SOLVED ", "    60,000 "]
 
 
-def test_many_trials_share_one_session(tmp_path):
-    with RunBoard(tmp_path, "t100", 3, max_trial_runs=2) as board:
-        for trial, count in enumerate((60, 80)):
-            board.log_trial(SOLVED | {"trial": trial, "num_sequences": count})
-        board.log_trial(DIVERGED)
-    assert [folder.name for folder in (tmp_path / "trials").iterdir()] == ["all"]
-    folder = tmp_path / "trials" / "all"
-    assert scalars(folder, "trial/sequences_to_solve") == {900: 70}
-    assert scalars(folder, "trial/solved") == {900: pytest.approx(2 / 3)}
-    assert len(text(folder, "trial/outcome").splitlines()) == 3
-    assert session(folder)[1].status == 2
+def test_all_solved_is_a_success_and_unfinished_is_not_an_end(tmp_path):
+    for name, num_trials in (("whole", 1), ("part", 2)):
+        with RunBoard(tmp_path / name, "t100", num_trials) as board:
+            board.log_trial(SOLVED)
+    assert session(tmp_path / "whole" / "trials")[1].status == 1  # STATUS_SUCCESS
+    content = read(tmp_path / "part" / "trials").PluginTagToContent("hparams")
+    assert metadata.SESSION_END_INFO_TAG not in content
+    tags = set(read(tmp_path / "part" / "trials").Tags()["tensors"])
+    assert "trial/sequences_to_solve" in tags and "trial/sequences_low" not in tags  # of one: none
 
 
-def test_texts_and_layout(tmp_path):
+def test_a_hundred_trials_make_two_small_files(tmp_path):
+    """As many points as a run of hours has, at the rate of one a chunk."""
+    rng = np.random.default_rng(0)
+    ends = dict(enumerate(rng.integers(1000, 6000, 100)))
+    with RunBoard(tmp_path, "t100", 100, config=CONFIG, paper=PAPER) as board:
+        for chunk in range(1, 6_001):
+            for trial in [trial for trial, end in ends.items() if end == chunk]:
+                board.log_trial(SOLVED | {"trial": trial, "num_sequences": 1000 * chunk})
+            errors = rng.uniform(0.01, 0.3, sum(end > chunk for end in ends.values()))
+            board.log_progress(1000 * chunk, errors=errors, num_running=len(errors))
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 2
+    assert sum(file.stat().st_size for file in files) < 1_000_000
+    steps = list(scalars(tmp_path, "progress/num_running"))
+    assert steps[-1] == 6_000_000  # whatever is left out, the last is there
+    gaps = np.diff([0, *steps])
+    assert gaps[: DENSE - 1].max() == 1000  # what short runs show is every chunk
+    late = [n for n, step in enumerate(steps) if step > 1_000_000]
+    assert np.median(gaps[late] / np.array(steps)[late]) == pytest.approx(1 / DENSE, rel=0.2)
+    assert max(scalars(tmp_path / "trials", "trial/finished").values()) == 100
+
+
+def test_the_runs_page_and_the_layout(tmp_path):
     with RunBoard(tmp_path, "t100", 10, config=CONFIG) as board:
-        board.log_text("table", "| paper | ours |")
-    assert "| learning_rate | `0.5` |" in text(tmp_path, "config").splitlines()
-    assert text(tmp_path, "table") == "| paper | ours |"
+        told = {"versions": {"jax": "0.10.2"}, "command": ["python", "x.py"], "git_commit": None}
+        page = run_markdown("t100", CONFIG, paper=PAPER, provenance=told)
+        board.log_text("run", page)
+        assert text(tmp_path, "run") == page
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    for line in (
+        "No trial has ended yet; Table 7 has a mean of 74,000 training sequences.",
+        "| learning_rate | `0.5` |",
+        "| versions.jax | `0.10.2` |",
+        "| command | `python x.py` |",
+    ):
+        assert line in lines
+    assert "git_commit" not in page
+    assert "| 74,000 |" in run_markdown("t100", CONFIG, paper=PAPER, table="| 74,000 |")
     event = read(tmp_path).Tensors("custom_scalars__config__")[0]
     layout = layout_pb2.Layout.FromString(tensor_util.make_ndarray(event.tensor_proto).item())
-    margin, lines, solved = layout.category[0].chart
-    series = margin.margin.series[0]
+    over, finished = layout.category
+    mean, quantiles, lines, solved = over.chart
+    series = mean.margin.series[0]
+    assert (series.lower, series.value, series.upper) == (
+        "error/mean_low",
+        "error/mean",
+        "error/mean_high",
+    )
+    series = quantiles.margin.series[0]
     assert (series.lower, series.value, series.upper) == ("error/q10", "error/median", "error/q90")
-    assert list(lines.multiline.tag) == ["error/q10", "error/median", "error/q90"]
+    assert list(lines.multiline.tag) == ["error/q10", "error/median", "error/q90", "error/mean"]
     assert list(solved.multiline.tag) == ["progress/fraction_solved"]
+    share, sequences, both = finished.chart
+    assert share.margin.series[0].lower == "solved/low"
+    assert sequences.margin.series[0].upper == "sequences/high"
+    assert list(both.multiline.tag) == ["trial/sequences_to_solve", "paper/sequences_to_solve"]
+
+
+def png(width, height):
+    """A white picture, made without an image library."""
+    rows = zlib.compress(b"".join(b"\0" + b"\xff" * 3 * width for _ in range(height)))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", rows)]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in [*chunks, (b"IEND", b"")]
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_pictures_stand_by_their_steps(tmp_path):
+    for step, width in ((1000, 3), (60_000, 5)):
+        with Board(tmp_path, f"{step:012d}.trial003") as board:
+            board.log_image("gates/trial 3", png(width, 2), step, "what they do")
+            board.log_histogram("gate i", [[0.1, 0.9], [0.5, np.nan]], step)
+            board.log_histogram("nothing", [np.nan], step)
+            board.log_scalar("norm", 2.5, step)
+            board.log_text("note", "seen", step)
+    found = read(tmp_path)
+    events = found.Tensors("gates/trial 3")
+    assert [event.step for event in events] == [1000, 60_000]
+    width, height, bytes_ = tensor_util.make_ndarray(events[1].tensor_proto)[:3]
+    assert (width, height, bytes_) == (b"5", b"2", png(5, 2))
+    described = found.SummaryMetadata("gates/trial 3")
+    assert described.plugin_data.plugin_name == "images"
+    assert described.summary_description == "what they do"
+    assert scalars(tmp_path, "norm") == {1000: 2.5, 60_000: 2.5}
+    assert text(tmp_path, "note") == "seen"
+    assert "nothing" not in found.Tags()["tensors"]
+    buckets = tensor_util.make_ndarray(found.Tensors("gate i")[0].tensor_proto)
+    assert buckets[:, 2].sum() == 3  # the finite ones
+
+
+def test_a_picture_again_replaces_it_and_a_failure_leaves_it(tmp_path):
+    with Board(tmp_path, "1") as board:
+        board.log_scalar("norm", 1.0, 7)
+    with Board(tmp_path, "1") as board:
+        board.log_scalar("norm", 2.0, 7)
+    with (
+        pytest.raises(ValueError, match="'gates' is not a PNG file"),
+        Board(tmp_path, "1") as board,
+    ):
+        board.log_image("gates", b"<svg>", 7)
+    assert scalars(tmp_path, "norm") == {7: 2.0}
+    assert [file.name for file in tmp_path.iterdir()] == ["events.out.tfevents.1"]
 
 
 def test_a_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
@@ -143,7 +253,9 @@ def test_a_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
     assert found == {step: pytest.approx(error) for step, error in expected.items()}
     assert len(read(tmp_path).Tensors("error/median")) == 3
     assert len(list(tmp_path.glob("events*"))) == 2
-    assert len(list((tmp_path / "trials" / "07").iterdir())) == 1
+    assert len(list((tmp_path / "trials").glob("events*"))) == 2
+    # the outcome that was logged beyond the checkpoint is dropped, too
+    assert scalars(tmp_path / "trials", "trial/finished") == {3000: 1}
 
 
 def test_a_step_back_is_refused(tmp_path):

@@ -21,7 +21,7 @@ from lstm_jax.ablation.running import line_of, load, run_group
 from lstm_jax.build import build_trial
 from lstm_jax.config import CommandLine, Config, ConfigError, Field, exit_with, parse_command_line
 from lstm_jax.experiment import this_command
-from lstm_jax.inspect.tensorboard import write_session
+from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record import RunFolderError
 from lstm_jax.record.archive import put_in_place, write_beside

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import time
 import types
 from pathlib import Path
 from typing import Any
+
+PREFIX = "events.out.tfevents."
+"""What TensorBoard knows the files by; it reads those of a folder in the order of their names."""
 
 
 @functools.cache
@@ -21,12 +25,19 @@ def tensorboardx() -> Any:
         "summary": "summary",
         "record_writer": "record_writer",
         "event": "proto.event_pb2",
+        "summary_pb2": "proto.summary_pb2",
         "hparams": "proto.plugin_hparams_pb2",
         "api": "proto.api_pb2",
     }
     return types.SimpleNamespace(
         **{name: importlib.import_module(f"tensorboardX.{part}") for name, part in parts.items()}
     )
+
+
+def name_of_start() -> str:
+    """A file name for this start: after those of earlier starts, and of no other process."""
+    second, fraction = divmod(time.time_ns(), 10**9)
+    return f"{PREFIX}{second}.{fraction:09d}.{os.getpid()}"
 
 
 class EventFile:
@@ -48,12 +59,15 @@ class EventFile:
         self._write(step=step, session_log=self._session_log(status=self._session_log.START))
 
     def add(self, summary: Any, step: int) -> None:
+        """Writes a summary."""
         self._write(step=step, summary=summary)
 
     def flush(self) -> None:
+        """Hands what was written to the system."""
         self._records.flush()
 
     def close(self) -> None:
+        """Flushes and closes; nothing can be added afterwards."""
         self._records.flush()
         self._records.close()
 

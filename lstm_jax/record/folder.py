@@ -241,6 +241,10 @@ class RunFolder:
             PROVENANCE, pretty({"total_wall_seconds": round(total, 3), "sessions": sessions})
         )
 
+    def provenance(self) -> dict[str, Any]:
+        """What this session's entry says so far; empty before the first `write_provenance`."""
+        return dict(self._session)
+
     def _read_sessions(self) -> list[dict[str, Any]]:
         file = self.path / PROVENANCE
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from lstm_jax.inspect.run_text import flat
 from lstm_jax.readings import show_value
 from lstm_jax.report.grids import (
     HOW_TO_READ,
@@ -23,7 +24,7 @@ from lstm_jax.report.grids import (
     ratio_grid,
     readings,
 )
-from lstm_jax.report.markdown import TITLE, flat
+from lstm_jax.report.markdown import TITLE
 from lstm_jax.report.pictures import draw_ratios, draw_times, svg_of
 from lstm_jax.report.rows import ReportTable, all_rows
 

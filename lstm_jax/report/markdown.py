@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lstm_jax.inspect.run_text import flat
 from lstm_jax.readings import deviations_markdown
 from lstm_jax.report.grids import (
     HOW_TO_READ,
@@ -75,22 +76,6 @@ def report_markdown(
     if grid.rows:
         blocks.append(_table(grid))
     return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mappings as (dotted name, text); what is None is left out.
-
-    >>> flat({"versions": {"jax": "0.10.2", "torch": None}, "command": ["python", "-m", "x"]})
-    [('versions.jax', '0.10.2'), ('command', 'python -m x')]
-    """
-    lines = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            lines += flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            listed = isinstance(value, (list, tuple))
-            lines.append((f"{prefix}{name}", " ".join(map(str, value)) if listed else str(value)))
-    return lines
 
 
 def _table(grid: Grid) -> str:
