@@ -19,6 +19,7 @@ from lstm_jax.network import Network, network
 from lstm_jax.plugins import find_cell
 from lstm_jax.readout import Readout, readout, units_readout
 from lstm_jax.stopping import StopRule, all_of, consecutive_correct, few_wrong, mean_error_below
+from lstm_jax.structures import Structure, bidirectional, layer, stack
 from lstm_jax.tasks import TASKS, Task
 from lstm_jax.trial import Trial, make_trial
 from lstm_jax.types import Array
@@ -77,7 +78,7 @@ def build_task(config: Config) -> Task:
 
 def build_network(config: Config, task: Task) -> Network:
     """Cell and output units of a configuration, sized for `task`."""
-    cell = _build_cell(config, task)
+    cell = build_cell(config, task.input_size)
     seen = cell.output_size + (cell.input_size if config.direct else 0)
     return network(cell, _build_readout(config, seen, task), direct=config.direct)
 
@@ -153,12 +154,21 @@ def _momentum(config: Config) -> dict[str, float]:
     return {"momentum": config.momentum} if config.momentum else {}
 
 
-def _build_cell(config: Config, task: Task) -> Cell:
-    make = find_cell(config.cell)
+def build_cell(config: Config, input_size: int) -> Cell:
+    """The cell of a configuration.
+
+    Example:
+      >>> from lstm_jax.config import LAYERS, make_config
+      >>> build_cell(make_config(LAYERS, cell="gru", hidden_size=7), 3).output_size
+      7
+    """
+    make = _with_options(config, find_cell(config.cell))
     if config.cell != "lstm97":
-        return _with_options(config, make)(task.input_size, config.hidden_size)
-    return _with_options(config, make)(
-        task.input_size,
+        return make(input_size, config.hidden_size)
+    if "num_blocks" not in config:
+        return _blocks(make, input_size, config.hidden_size)
+    return make(
+        input_size,
         config.num_blocks,
         config.block_size,
         bias=config.bias,
@@ -174,12 +184,42 @@ def _build_cell(config: Config, task: Task) -> Cell:
     )
 
 
+def _blocks(make: Any, input_size: int, hidden_size: int) -> Cell:
+    """The 1997 cell by its number of memory cells, in blocks of one unless an option says more."""
+    block_size = make.keywords.get("block_size", 1)
+    if not isinstance(block_size, int) or block_size < 1 or hidden_size % block_size:
+        raise ValueError(
+            f"config.hidden_size={hidden_size}: must be a multiple of block_size={block_size}"
+        )
+    return make(input_size, hidden_size // block_size, **({"block_size": 1} | make.keywords))
+
+
+def build_structure(config: Config, input_size: int) -> Structure:
+    """The layers of a configuration (the fields of `lstm_jax.config.LAYERS`), over each other.
+
+    Raises ValueError for what cells and structures refuse; one line.
+
+    Example:
+      >>> from lstm_jax.config import LAYERS, make_config
+      >>> made = make_config(LAYERS, cell="gru", hidden_size=4, num_layers=2, bidirectional=True)
+      >>> build_structure(made, 3).output_size
+      8
+    """
+    parts: list[Structure] = []
+    for _ in range(config.num_layers):
+        size = parts[-1].output_size if parts else input_size
+        cell = build_cell(config, size)
+        both = config.bidirectional
+        parts.append(bidirectional(cell, build_cell(config, size)) if both else layer(cell))
+    return stack(*parts, residual=config.residual, dropout=config.dropout)
+
+
 def _with_options(config: Config, make: Callable[..., Cell]) -> Callable[..., Cell]:
     """The cell's factory with the options that have fields of their own, and the further ones."""
     options: dict[str, Any] = {}
     if config.cell == "lstm":
         options = {"forget_bias": config.forget_bias, "switches": tuple(config.switches)}
-    elif config.cell == "elman":
+    elif config.cell == "elman" and "activation" in config:
         options = {"activation": config.activation, "bias": config.bias != "none"}
     known = list(inspect.signature(make).parameters)[2:]
     for text in config.cell_options:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_jax import runtime
 from lstm_jax.build import build_trial
@@ -95,8 +95,11 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         exit_with(error)
 
 
-def default_workdir(experiment: Experiment, command_line: CommandLine) -> Path:
-    """``runs/NAME/ARG``, with a short hash where the user changed what decides results."""
+def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
+    """``runs/NAME/ARG``, with a short hash where the user changed what decides results.
+
+    experiment: with a `name` and a `config_path`.
+    """
     changed = {k: v for k, v in command_line.overrides.items() if k not in FREE_FIELDS}
     own = Path(command_line.config_path).name != Path(experiment.config_path).name
     name = command_line.config_arg or "run"

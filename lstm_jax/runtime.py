@@ -33,11 +33,12 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def settings(num_devices: int | None = None) -> list[Setting]:
+def settings(num_devices: int | None = None, *, small: bool = True) -> list[Setting]:
     """The settings `configure` would make now, given what the environment already holds.
 
     Args:
       num_devices: CPU devices to make; by default one per core this process may use.
+      small: whether to make those that suit networks of tens of units and harm larger ones.
 
     Example:
       >>> names = [setting.name for setting in settings(num_devices=2)]
@@ -46,10 +47,10 @@ def settings(num_devices: int | None = None) -> list[Setting]:
     """
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = []
-    if SMALL_WHILE not in flags:
+    if small and SMALL_WHILE not in flags:
         why = "a time loop becomes one kernel: 0.1 us a step in place of 1.5 us of dispatch"
         wanted.append(Setting(SMALL_WHILE, "1000000000", why))
-    if NO_UNROLLING not in flags:
+    if small and NO_UNROLLING not in flags:
         why = "at 8 and 16 lanes unrolled loops lose their vectors: three times slower"
         wanted.append(Setting(NO_UNROLLING, "true", why))
     forced = "xla_force_host_platform_device_count" in flags
@@ -64,22 +65,22 @@ def settings(num_devices: int | None = None) -> list[Setting]:
     return wanted
 
 
-def configure(num_devices: int | None = None) -> list[Setting]:
+def configure(num_devices: int | None = None, *, small: bool = True) -> list[Setting]:
     """Makes the settings, before the first computation; returns what it set.
 
     XLA reads its flags once, when the first array is made, so this has to come first. The
     settings suit networks of tens of units; from about 64 hidden units on, where a step is a
-    matrix product, start without them.
+    matrix product, leave `small` out.
 
     Args:
-      num_devices: as for `settings`.
+      num_devices, small: as for `settings`.
 
     Example:
       >>> made = configure(num_devices=2)
       >>> all(setting.why for setting in made)
       True
     """
-    made = settings(num_devices)
+    made = settings(num_devices, small=small)
     extra = [f"{s.name}={s.value}" for s in made if s.name in (SMALL_WHILE, NO_UNROLLING)]
     if extra:
         flags = os.environ.get("XLA_FLAGS", "").split()

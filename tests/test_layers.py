@@ -50,6 +50,7 @@ SHELL = (
     "interop",
     "nnx",
     "experiment",
+    "fitting",
     "paper",
     "search",
     "ablation",

@@ -14,6 +14,7 @@ from lstm_jax.config.fields import (
     show,
     valid_values,
 )
+from lstm_jax.config.fitting import FITTING, LAYERS, check_fitting
 from lstm_jax.config.standard import (
     EVERY_STEP,
     EXAM,
@@ -31,7 +32,9 @@ from lstm_jax.config.standard import (
 __all__ = [
     "EVERY_STEP",
     "EXAM",
+    "FITTING",
     "GROWTH",
+    "LAYERS",
     "LEARNING",
     "MEAN_ERROR",
     "MOST_STEPS",
@@ -44,6 +47,7 @@ __all__ = [
     "Field",
     "Fields",
     "check_config",
+    "check_fitting",
     "check_standard",
     "check_value",
     "describe_fields",

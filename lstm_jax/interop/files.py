@@ -6,7 +6,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,25 +95,10 @@ def load_weights(path: str | os.PathLike[str], like: Params) -> Params:
       >>> folder.cleanup()
     """
     path = Path(path)
-    *_, unpack = _format(path)
-    data = path.read_bytes()
-    try:
-        arrays = unpack(data)
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{path}: damaged, or not a {path.suffix} file of arrays ({reason})"
-        ) from None
+    arrays = _read(path)
     needed = dict(named_leaves(like))
-    for name, leaf in needed.items():
-        _require(path, name, arrays, leaf)
-    extra = [name for name in arrays if name not in needed]
-    if extra:
-        near = _nearest(extra[0], needed, "they have")
-        raise ValueError(
-            f"{path}: weight {extra[0]!r} ({_said(arrays[extra[0]])}) has no place in these "
-            f"params{near}"
-        )
+    for mismatch in _mismatches(arrays, needed):
+        raise ValueError(f"{path}: {mismatch}")
     leaves = [jnp.array(arrays[name]) for name in needed]
     for (name, leaf), loaded in zip(needed.items(), leaves, strict=True):
         if _dtype(leaf) != loaded.dtype:
@@ -122,6 +107,25 @@ def load_weights(path: str | os.PathLike[str], like: Params) -> Params:
                 "jax_enable_x64 is set"
             )
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def check_weights(path: str | os.PathLike[str], like: Params) -> list[str]:
+    """Every reason why `load_weights` would refuse a file, one line each; [] where it would not.
+
+    Raises:
+      ValueError: for a file that is damaged or of another kind.
+      OSError: where the file cannot be read.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = Path(folder) / "weights.npz"
+      ...     save_weights(path, {"w": jnp.ones(2)})
+      ...     check_weights(path, {"w": jnp.ones(3), "b": jnp.ones(1)})
+      ["weight 'b' (float32[1]) is missing",
+       "weight 'w' is float32[2] in the file; float32[3] is needed"]
+    """
+    return list(_mismatches(_read(Path(path)), dict(named_leaves(like))))
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
@@ -137,15 +141,31 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(way, simple=True, separator="."), leaf) for way, leaf in leaves]
 
 
-def _require(path: Path, name: str, arrays: dict[str, np.ndarray], leaf: Any) -> None:
-    """ValueError unless the file has this weight in the shape and dtype of the leaf."""
-    if name not in arrays:
-        near = _nearest(name, arrays, "the file has")
-        raise ValueError(f"{path}: weight {name!r} ({_said(leaf)}) is missing{near}")
-    if _said(arrays[name]) != _said(leaf):
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file; ValueError where it is none of weights."""
+    *_, unpack = _format(path)
+    data = path.read_bytes()
+    try:
+        return unpack(data)
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"{path}: weight {name!r} is {_said(arrays[name])} in the file; {_said(leaf)} is needed"
-        )
+            f"{path}: damaged, or not a {path.suffix} file of arrays ({reason})"
+        ) from None
+
+
+def _mismatches(arrays: dict[str, np.ndarray], needed: dict[str, Any]) -> Iterator[str]:
+    """In words, what a file lacks, has in another shape or dtype, or has too much."""
+    for name, leaf in needed.items():
+        if name not in arrays:
+            near = _nearest(name, arrays, "the file has")
+            yield f"weight {name!r} ({_said(leaf)}) is missing{near}"
+        elif _said(arrays[name]) != _said(leaf):
+            yield f"weight {name!r} is {_said(arrays[name])} in the file; {_said(leaf)} is needed"
+    for name, array in arrays.items():
+        if name not in needed:
+            near = _nearest(name, needed, "they have")
+            yield f"weight {name!r} ({_said(array)}) has no place in these params{near}"
 
 
 def _dtype(leaf: Any) -> Any:

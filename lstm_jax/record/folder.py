@@ -6,6 +6,8 @@
             curves.npz       "curve_every" and one array "trial_<n>" per trial
             checkpoint.npz   the trials in flight; the one before is kept as checkpoint.prev.npz
 
+What is counted may be something else than trials: epochs, say, in epochs.jsonl.
+
 Two ways to write, and no third: a line is appended with one write and an fsync, and every other
 file is written beside its place, synced and renamed. Nothing here imports jax.
 """
@@ -31,7 +33,8 @@ from lstm_jax.record.refusal import RunFolderError, differences, reason, refuse,
 
 PROVENANCE, TRIALS, CURVES = "provenance.json", "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
-WRITTEN_BESIDE = (CONFIG, PROVENANCE, TRIALS, CURVES, CHECKPOINT)
+RESULT, BEST, LAST = "result.json", "best.safetensors", "last.safetensors"
+WRITTEN_BESIDE = (CONFIG, PROVENANCE, TRIALS, CURVES, CHECKPOINT, RESULT, BEST, LAST)
 
 
 class RunFolder:
@@ -47,12 +50,16 @@ class RunFolder:
     ([{'trial': 0, 'status': 'SOLVED'}], True)
     """
 
-    def __init__(self, path: Path, report: Callable[[str], None] | None = None):
+    def __init__(
+        self, path: Path, report: Callable[[str], None] | None = None, unit: str = "trial"
+    ):
         self.path = path
+        self.unit = unit  # what a record is of
         self.messages: list[str] = []
         self._report = report
         self._lock_fd = -1
-        self._lines: dict[int, bytes] = {}  # trial -> its line in trials.jsonl
+        self._records_name = f"{unit}s.jsonl"
+        self._lines: dict[int, bytes] = {}  # number of the trial -> its line in trials.jsonl
         self._checkpoint_is_valid = False  # whether checkpoint.npz may replace the previous one
         self._session: dict[str, Any] = {}  # this session's entry in provenance.json
         self._earlier_sessions: list[dict[str, Any]] = []
@@ -67,12 +74,14 @@ class RunFolder:
         *,
         free_fields: Sequence[str] = (),
         report: Callable[[str], None] | None = None,
+        unit: str = "trial",
     ) -> RunFolder:
         """Creates the run folder `workdir`, or resumes the run that is in it.
 
         config: the settings, JSON values (tuples count as lists). row: the name of the table row.
         free_fields: config fields that do not change results and so may differ on a resume.
         report: called with each line worth telling the user, as it is added to `messages`.
+        unit: what is counted; "epoch" keeps records of epochs in epochs.jsonl.
         Raises RunFolderError: not a folder, not writable, another run's or nobody's folder, held
         by a live process, or damaged beyond what a kill can do.
 
@@ -83,7 +92,7 @@ class RunFolder:
         Traceback (most recent call last):
         lstm_jax.record.refusal.RunFolderError: ...different run: T is 100 there and 500 here; ...
         """
-        folder = cls(Path(workdir), report)
+        folder = cls(Path(workdir), report, unit)
         make_folder(folder.path, WRITTEN_BESIDE)
         try:
             folder._lock_fd = lock_folder(folder.path, folder._say)
@@ -109,33 +118,41 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ---- finished trials
+    # ---- finished trials, or whatever is counted
 
     def append_trial(self, record: Mapping[str, Any]) -> bool:
+        """`append` where trials are counted."""
+        return self.append(record)
+
+    def trials(self) -> list[dict[str, Any]]:
+        """`records` where trials are counted."""
+        return self.records()
+
+    def append(self, record: Mapping[str, Any]) -> bool:
         """Appends the record of a finished trial to trials.jsonl; False if it is there already.
 
-        record: JSON values and NumPy scalars with an integer "trial"; numbers that are not finite
-        are written as null. On return the line is on disk.
+        record: JSON values and NumPy scalars with an integer "trial" (or other unit); numbers
+        that are not finite are written as null. On return the line is on disk.
         Raises RunFolderError if the trial is on file with other content, or on a failed write.
         """
         new = plain(record)
-        trial = _trial_number(new)
+        trial = self._number(new)
         if trial in self._lines:
             there = json.loads(self._lines[trial])
             if there == new:
                 return False
             raise RunFolderError(
-                f"{self.path / TRIALS}: trial {trial} is on file with another result "
+                f"{self._records_file}: {self.unit} {trial} is on file with another result "
                 f"({differences(there, new)}); the file is left as it is"
             )
         line = json.dumps(new).encode() + b"\n"
-        with writing(self.path / TRIALS):
-            archive.append(self.path / TRIALS, line)
+        with writing(self._records_file):
+            archive.append(self._records_file, line)
         self._lines[trial] = line
         return True
 
-    def trials(self) -> list[dict[str, Any]]:
-        """The finished trials, by trial number."""
+    def records(self) -> list[dict[str, Any]]:
+        """The finished trials, by number."""
         return [json.loads(self._lines[trial]) for trial in sorted(self._lines)]
 
     def is_complete(self, num_trials: int) -> bool:
@@ -144,7 +161,9 @@ class RunFolder:
 
     def finalise(self) -> None:
         """Sorts trials.jsonl by trial, so that its bytes do not tell the order of finishing."""
-        self._replace(TRIALS, b"".join(self._lines[trial] for trial in sorted(self._lines)))
+        self._replace(
+            self._records_name, b"".join(self._lines[trial] for trial in sorted(self._lines))
+        )
 
     # ---- trials in flight, curves
 
@@ -258,11 +277,43 @@ class RunFolder:
             self._say(f"{file} is damaged; kept as {kept.name}, a new one is begun")
             return []
 
+    def write_file(self, name: str, data: bytes) -> None:
+        """Writes a file of the run, whole or not at all; `name` may lead into folders."""
+        with writing(self.path / name):
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        self._replace(name, data)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Writes result.json: what the finished run came to; no times, so it is reproducible."""
+        self._replace(RESULT, pretty(plain(result)))
+
+    def read_result(self) -> dict[str, Any] | None:
+        """What `write_result` wrote; None for a run that is not finished."""
+        try:
+            return dict(json.loads((self.path / RESULT).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            self._say(f"{self.path / RESULT} is damaged ({reason(error)}); it is made again")
+            return None
+
     # ---- inside
+
+    @property
+    def _records_file(self) -> Path:
+        return self.path / self._records_name
+
+    def _number(self, record: Any) -> int:
+        number = record.get(self.unit) if isinstance(record, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ValueError(
+                f'a record needs "{self.unit}", an integer of at least 0, got {number!r}'
+            )
+        return number
 
     def _read_trials(self) -> None:
         """Reads trials.jsonl and drops a last line that a kill cut short."""
-        file = self.path / TRIALS
+        file = self._records_file
         try:
             data = file.read_bytes()
         except FileNotFoundError:
@@ -272,30 +323,32 @@ class RunFolder:
         *lines, rest = data.split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
-                trial = _trial_number(json.loads(line))
+                trial = self._number(json.loads(line))
             except ValueError:
                 refuse(
                     file, f"line {number} is damaged; correct or delete that line, then start again"
                 )
             if self._lines.setdefault(trial, line + b"\n") != line + b"\n":
-                refuse(file, f"line {number} is a second, different record of trial {trial}")
+                refuse(file, f"line {number} is a second, different record of {self.unit} {trial}")
         if rest:
             self._mend_last_line(rest, len(data) - len(rest))
 
     def _mend_last_line(self, rest: bytes, start: int) -> None:
-        file = self.path / TRIALS
+        file = self._records_file
         try:
-            trial = _trial_number(json.loads(rest))
+            trial = self._number(json.loads(rest))
         except ValueError:
             with writing(file):
                 os.truncate(file, start)
-            self._say(f"{file}: dropped a last line cut short; that trial runs again")
+            self._say(f"{file}: dropped a last line cut short; that {self.unit} runs again")
             return
         # Only the newline is missing: the record is whole, so it is kept.
         with writing(file):
             archive.append(file, b"\n")
         self._lines.setdefault(trial, rest + b"\n")
-        self._say(f"{file}: ended a last line that had lost its newline (trial {trial} is kept)")
+        self._say(
+            f"{file}: ended a last line that had lost its newline ({self.unit} {trial} is kept)"
+        )
 
     def _replace(self, name: str, data: bytes) -> None:
         with writing(self.path / name):
@@ -306,10 +359,3 @@ class RunFolder:
         self.messages.append(message)
         if self._report is not None:
             self._report(message)
-
-
-def _trial_number(record: Any) -> int:
-    trial = record.get("trial") if isinstance(record, dict) else None
-    if not isinstance(trial, int) or isinstance(trial, bool) or trial < 0:
-        raise ValueError(f'a record needs "trial", an integer of at least 0, got {trial!r}')
-    return trial

@@ -1,0 +1,412 @@
+"""The one host loop over epochs: train, validate, keep the best, save, resume.
+
+    WORKDIR/epochs.jsonl      one line per epoch, without times
+            best.safetensors  weights of the epoch with the least validation loss
+            last.safetensors  weights after the last epoch
+            checkpoint.npz    all that the next update needs
+            samples/          what the model has to show after each epoch
+            result.json       best epoch and test, once the run is finished
+
+The order of writing at the end of an epoch (weights, samples, record, checkpoint) lets a kill at
+any instant cost at most the work since the checkpoint before: it is done again, to the same bits.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.config import Config
+from lstm_jax.fitting.batches import Batches
+from lstm_jax.fitting.board import FitBoard
+from lstm_jax.fitting.model import Model
+from lstm_jax.fitting.optimizer import build_optimizer, build_schedule
+from lstm_jax.fitting.start import start_weights
+from lstm_jax.fitting.steps import (
+    FitState,
+    from_weights,
+    make_advance,
+    make_evaluate,
+    make_init,
+    means,
+)
+from lstm_jax.interop.files import load_weights, save_weights
+from lstm_jax.network import num_weights
+from lstm_jax.progress import LiveLine
+from lstm_jax.record import RunFolder, RunFolderError
+from lstm_jax.record.folder import BEST, LAST
+from lstm_jax.record.refusal import writing
+from lstm_jax.tables import format_duration
+from lstm_jax.types import Params
+
+SAVE_EVERY = 20.0  # seconds between checkpoints within an epoch
+CALL_SECONDS = 1.0  # that a call of the compiled program is to take
+
+Samples = Callable[[Params, int], Mapping[str, str]]
+
+
+class Problem(NamedTuple):
+    """A model and the data that it is fitted to, as an experiment builds them from its config.
+
+    Attributes:
+      model: what is fitted.
+      train: batches of a pass; an update each.
+      valid: decides the best epoch; None: the last one is.
+      test: what the best weights are tried on in the end, by name.
+      identity: JSON values that tell this data from other (its hash, say); part of the settings
+        that a run folder belongs to.
+      samples: ``(params, epoch) -> {name: text}``, kept after each epoch; None: nothing is.
+    """
+
+    model: Model
+    train: Batches
+    valid: Batches | None = None
+    test: Mapping[str, Batches] = {}
+    identity: Mapping[str, Any] = {}
+    samples: Samples | None = None
+
+
+class Fitted(NamedTuple):
+    """What a fit came to.
+
+    Attributes:
+      params: of the best epoch.
+      records: one per epoch.
+      result: best epoch, its losses, and the test; None for a fit that was stopped before its end.
+    """
+
+    params: Params
+    records: list[dict[str, Any]]
+    result: dict[str, Any] | None
+
+
+class DivergedError(ValueError):
+    """A loss or gradient that is not a finite number; the message is one line for the user."""
+
+
+def fit(
+    problem: Problem,
+    config: Config,
+    folder: RunFolder | None = None,
+    *,
+    label: str = "fit",
+    stopped: Callable[[], bool] = lambda: False,
+    line: LiveLine | None = None,
+) -> Fitted:
+    """Fits a model for ``config.num_epochs`` epochs, or until validation stops getting better.
+
+    Args:
+      problem: model and data.
+      config: with the fields of `lstm_jax.config.FITTING`.
+      folder: where it is recorded and resumed from (unit "epoch"); None: nothing is written.
+      label: what progress is told under.
+      stopped: asked after each call; a fit that is stopped is saved first.
+      line: where progress is shown; None: nowhere.
+
+    Raises:
+      DivergedError: where a loss or gradient is not finite; the last checkpoint stays.
+      WeightsError: where ``config.init_from`` does not fit.
+      RunFolderError: where the folder cannot be used.
+
+    Example:
+      >>> from lstm_jax.config import FITTING, make_config
+      >>> from lstm_jax.fitting import Mean, shuffled
+      >>> def loss(w, carry, batch, key):
+      ...     (x, y), weight = batch
+      ...     squares = weight * (w * x - y) ** 2
+      ...     mean = Mean(squares.sum(), weight.sum())
+      ...     return mean.total / mean.weight, (carry, {"loss": mean})
+      >>> model = Model(
+      ...     init=lambda key, init_range=1.0: jnp.float32(0),
+      ...     start=lambda batch: (),
+      ...     loss=loss,
+      ...     evaluate=lambda w, carry, batch: loss(w, carry, batch, None)[1],
+      ... )
+      >>> x = np.linspace(-1, 1, 8, dtype=np.float32)
+      >>> problem = Problem(model, shuffled((x, 3 * x), 2))
+      >>> config = make_config(FITTING, optimizer="sgd", momentum=0.0, learning_rate=0.5)
+      >>> round(float(fit(problem, config).params), 3)
+      3.0
+    """
+    loop = _Loop(problem, config, folder, label, line)
+    result = folder.read_result() if folder else None
+    if folder and result is not None:
+        return Fitted(loop.read_best(), folder.records(), result)
+    with ExitStack() as opened:
+        loop.restore()
+        if folder:
+            opened.enter_context(writing(folder.path / "tb"))
+            loop.board = opened.enter_context(FitBoard(folder.path / "tb", loop.step))
+        while not loop.is_over():
+            if not loop.run_epoch(stopped):
+                return Fitted(loop.best_params, loop.records, None)
+        return Fitted(loop.best_params, loop.records, loop.finish())
+
+
+class _Loop:
+    """The host's side of a fit: what is not in the compiled program's state."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        config: Config,
+        folder: RunFolder | None,
+        label: str,
+        line: LiveLine | None,
+    ):
+        self.problem, self.config, self.folder, self.label = problem, config, folder, label
+        self.line, self.board = line, None
+        self.num_steps = problem.train.num_steps
+        self.key = jax.random.key(config.seed, impl="threefry2x32")
+        self.optimizer = build_optimizer(config, self.num_steps)
+        self.rate = build_schedule(config, self.num_steps)
+        self.advance = make_advance(problem.model, problem.train, self.optimizer)
+        passes = {"valid": problem.valid} if problem.valid else {}
+        self.passes = {
+            name: (make_evaluate(problem.model, batches), jax.device_put(batches.data))
+            for name, batches in {**passes, **problem.test}.items()
+        }
+        self.data = jax.device_put(problem.train.data)
+        self.chunk = config.chunk or 1
+        self.records: list[dict[str, Any]] = []
+        self.best_epoch, self.best_loss = 0, math.inf
+        self.epoch_seconds: dict[str, float] = {}
+        self.trained_seconds = 0.0
+        self.trained_steps = 0
+        self.saved = time.monotonic()
+
+    # ---- beginning
+
+    def restore(self) -> None:
+        """The state to go on from: that of the checkpoint, else a fresh one."""
+        state = self._fresh()
+        loaded = self.folder.load_checkpoint() if self.folder else None
+        if self.folder is None or loaded is None:
+            self.state, self.step = state, 0
+            self.best_params = _copy(state.params)
+            self._provenance()
+            return
+        arrays, meta = loaded
+        self.state = _unflatten(arrays, state, self.folder.path)
+        self.step = int(self.state.step)
+        self.best_epoch = int(meta["best_epoch"])
+        self.best_loss = math.inf if meta["best_loss"] is None else float(meta["best_loss"])
+        self.best_params = self.read_best() if self.best_epoch else _copy(state.params)
+        self.records = [r for r in self.folder.records() if r["epoch"] <= self.epochs_done]
+        self._provenance()
+        self._say(f"{self.label}: going on in {self.folder.path} after {self.step:,} updates")
+
+    def _fresh(self) -> FitState:
+        make = make_init(self.problem.model, self.problem.train, self.optimizer)
+        state = jax.jit(make, static_argnums=1)(self.key, self.config.init_range)
+        if not self.config.init_from:
+            return state
+        params = start_weights(self.config.init_from, state.params)
+        return from_weights(self.problem.model, self.problem.train, self.optimizer, params)
+
+    def read_best(self) -> Params:
+        """The weights of the best epoch, from the run folder."""
+        assert self.folder is not None
+        file = self.folder.path / BEST
+        like = jax.eval_shape(self.problem.model.init, self.key)
+        try:
+            return load_weights(file, like)
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{file} cannot be used ({error}); give a new --workdir") from None
+
+    @property
+    def epochs_done(self) -> int:
+        return self.step // self.num_steps
+
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or validation has not got better for long enough."""
+        waited = self.epochs_done - self.best_epoch
+        patience = self.config.patience
+        out_of_patience = self.problem.valid is not None and 0 < patience <= waited
+        return self.epochs_done >= self.config.num_epochs or out_of_patience
+
+    # ---- an epoch
+
+    def run_epoch(self, stopped: Callable[[], bool]) -> bool:
+        """Trains to the end of the epoch and closes it; False where it was stopped before."""
+        end = (self.epochs_done + 1) * self.num_steps
+        began = time.monotonic()
+        while self.step < end:
+            self._call(end)
+            self._show(end)
+            if self.step < end and stopped():
+                self._save()
+                return False
+            if self.step < end and time.monotonic() - self.saved > SAVE_EVERY:
+                self._save()
+        epoch = self.epochs_done
+        train = means(jax.device_get(self.state.sums))
+        self.epoch_seconds[str(epoch)] = round(time.monotonic() - began, 3)
+        self._close_epoch(epoch, train)
+        return not stopped() or self.is_over()
+
+    def _call(self, end: int) -> None:
+        """One call of the compiled program: about a second's updates."""
+        until = min(self.step + self.chunk, end)
+        began = time.monotonic()
+        self.state = self.advance(self.state, self.data, self.key, jnp.int32(until))
+        now, failed = int(self.state.step), bool(self.state.failed)
+        seconds = time.monotonic() - began
+        self.trained_seconds += seconds
+        self.trained_steps += now - self.step
+        if self.config.chunk is None and now > self.step:
+            rate = (now - self.step) / max(seconds, 1e-6)
+            # at most four times as many: the first call's time is mostly compilation
+            self.chunk = max(1, min(int(CALL_SECONDS * rate), 4 * self.chunk))
+        self.step = now
+        if failed:
+            self._refuse_divergence()
+
+    def _refuse_divergence(self) -> None:
+        epoch, n = divmod(self.step, self.num_steps)
+        kept = f"; the last good checkpoint is in {self.folder.path}" if self.folder else ""
+        raise DivergedError(
+            f"{self.label}: the loss or its gradient is not finite at update {self.step:,} (epoch "
+            f"{epoch + 1}, batch {n + 1} of {self.num_steps}){kept}; a smaller "
+            "config.learning_rate or config.clip_norm may help"
+        )
+
+    def _close_epoch(self, epoch: int, train: Mapping[str, float]) -> None:
+        found: dict[str, Any] = {"train": dict(train)}
+        better = True
+        if self.problem.valid is not None:
+            found["valid"] = self._evaluate("valid", self.state.params)
+            better = found["valid"]["loss"] < self.best_loss
+        if better:
+            self.best_epoch = epoch
+            self.best_loss = found.get("valid", train)["loss"]
+            self.best_params = _copy(self.state.params)
+        rate = float(self.rate(jnp.int32(self.step - 1)))
+        record = {"epoch": epoch, "row": self.label, "step": self.step} | found
+        record |= {"learning_rate": rate, "best": better, "seed": self.config.seed}
+        self.records.append(record)
+        samples = self.problem.samples
+        texts = samples(self.state.params, epoch) if samples else {}
+        if self.folder:
+            self._write(self.folder, epoch, record, texts, better)
+        if self.board:
+            scalars = {f"{part}/{k}": v for part in found for k, v in found[part].items()}
+            self.board.log(self.step, scalars | {"learning_rate": rate}, texts)
+        self._say(self._epoch_text(record))
+
+    def _write(
+        self,
+        folder: RunFolder,
+        epoch: int,
+        record: Mapping[str, Any],
+        texts: Mapping[str, str],
+        better: bool,
+    ) -> None:
+        for name in [BEST, LAST] if better else [LAST]:
+            with writing(folder.path / name):
+                save_weights(folder.path / name, self.state.params)
+        if texts:
+            whole = "\n\n".join(f"=== {name}\n{text}" for name, text in texts.items()) + "\n"
+            folder.write_file(f"samples/epoch-{epoch:04d}.txt", whole.encode())
+        folder.append(record)
+        self._save()
+
+    def _evaluate(self, name: str, params: Params) -> dict[str, float]:
+        evaluate, data = self.passes[name]
+        return means(jax.device_get(evaluate(params, data)))
+
+    # ---- saving and showing
+
+    def _save(self) -> None:
+        if self.folder:
+            arrays = {str(n): leaf for n, leaf in enumerate(jax.tree.leaves(self.state))}
+            meta = {"best_epoch": self.best_epoch, "best_loss": self.best_loss}
+            self.folder.save_checkpoint(jax.device_get(arrays), meta)
+            self._provenance()
+        self.saved = time.monotonic()
+
+    def _provenance(self) -> None:
+        if self.folder is None:
+            return
+        device = jax.devices()[0]
+        self.folder.write_provenance(
+            device_kind=device.device_kind,
+            num_devices=jax.device_count(),
+            num_weights=num_weights(self.state.params),
+            steps_per_epoch=self.num_steps,
+            trained_steps=self.trained_steps,
+            trained_seconds=round(self.trained_seconds, 3),
+            epoch_seconds=self.epoch_seconds,
+        )
+
+    def finish(self) -> dict[str, Any]:
+        """Tests the best weights and writes result.json."""
+        best = [r for r in self.records if r["epoch"] == self.best_epoch]
+        result: dict[str, Any] = {
+            "row": self.label,
+            "num_weights": num_weights(self.best_params),
+            "epochs": self.epochs_done,
+            "best_epoch": self.best_epoch,
+            "best": {k: best[0][k] for k in ("train", "valid") if k in best[0]} if best else None,
+        }
+        for name in self.problem.test:
+            result[name] = self._evaluate(name, self.best_params)
+        if self.folder:
+            self.folder.write_result(result)
+            self._provenance()
+        return result
+
+    def _say(self, text: str) -> None:
+        if self.line:
+            self.line.say(text)
+
+    def _show(self, end: int) -> None:
+        if self.line is None or not self.line.is_due():
+            return
+        rate = self.trained_steps / max(self.trained_seconds, 1e-9)
+        done = 1 - (end - self.step) / self.num_steps
+        left = (self.config.num_epochs * self.num_steps - self.step) / rate
+        loss = means(jax.device_get(self.state.sums)).get("loss", math.nan)
+        self.line.write(
+            f"{self.label}  epoch {end // self.num_steps}/{self.config.num_epochs}  {done:.0%}  "
+            f"loss {loss:.4f}  {rate * self.problem.train.num_examples / self.num_steps:,.0f} "
+            f"examples/s  at most {format_duration(left)} left"
+        )
+
+    def _epoch_text(self, record: Mapping[str, Any]) -> str:
+        parts = [f"{self.label}  epoch {record['epoch']}/{self.config.num_epochs}"]
+        for part in ("train", "valid"):
+            if part in record:
+                said = "  ".join(f"{name} {value:.4f}" for name, value in record[part].items())
+                parts.append(f"{part}: {said}")
+        seconds = self.epoch_seconds[str(record["epoch"])]
+        parts.append(f"{seconds:.1f} s" + ("  best so far" if record["best"] else ""))
+        return "  ".join(parts)
+
+
+def _copy(params: Params) -> Params:
+    """Weights in memory of their own: the state they are of is donated to the next call."""
+    return jax.tree.map(lambda leaf: np.array(leaf), params)
+
+
+def _unflatten(arrays: Mapping[str, np.ndarray], like: FitState, path: Path) -> FitState:
+    leaves, structure = jax.tree.flatten(like)
+    wanted = {str(n): (leaf.shape, str(leaf.dtype)) for n, leaf in enumerate(leaves)}
+    found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    if found != wanted:
+        raise RunFolderError(
+            f"{path}: the checkpoint is of another model or version; give a new --workdir"
+        )
+    return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in wanted])
+
+
+def plain_config(config: Config) -> dict[str, Any]:
+    """A config as JSON values."""
+    return json.loads(config.to_json())
