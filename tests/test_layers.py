@@ -16,6 +16,8 @@ PURE = (
     "unroll",
     "structures",
     "readout",
+    "attention",
+    "pooling",
     "network",
     "recording",
     "tasks",
