@@ -1,0 +1,104 @@
+"""Run folders read from outside: whatever a run is doing, and one line for what is no run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lstm_jax.record import RunFolder, RunFolderError
+from lstm_jax.record.reading import find_runs, read_run
+
+CONFIG = {"T": 100, "num_trials": 2, "input_gate_bias": (-3.0, -6.0)}
+
+
+def make_run(path, num_trials=1, **config):
+    with RunFolder.open(path, CONFIG | config, "t100") as folder:
+        folder.write_provenance(device_kind="cpu", num_devices=1)
+        for trial in reversed(range(num_trials)):
+            record = {"trial": trial, "status": "SOLVED", "num_sequences": 900 + trial}
+            folder.append_trial({"row": "t100"} | record)
+        folder.save_curves({1: np.array([0.5]), 0: np.array([0.2, 0.1])}, 1000)
+    return path
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path):
+    run = read_run(make_run(tmp_path / "run", num_trials=2))
+    assert (run.row, run.config["T"], run.is_finished) == ("t100", 100, True)
+    assert [record["trial"] for record in run.trials] == [0, 1]
+    assert list(run.curves) == [0, 1] and run.curve_every == 1000
+    np.testing.assert_array_equal(run.curves[0], np.float32([0.2, 0.1]))
+    assert run.sessions[0]["device_kind"] == "cpu"
+
+
+def test_a_run_that_another_process_holds_is_read_and_left_as_it_is(tmp_path):
+    path = make_run(tmp_path / "run")
+    with RunFolder.open(path, CONFIG, "t100"), open(path / "trials.jsonl", "ab") as file:
+        file.write(b'{"trial": 1, "status": "SOL')  # just being written
+        file.flush()
+        before = contents(path)
+        run = read_run(path)
+        assert len(run.trials) == 1 and not run.is_finished
+        assert contents(path) == before
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    RunFolder.open(tmp_path / "run", CONFIG, "t100").close()
+    run = read_run(tmp_path / "run")
+    assert (run.trials, run.curves, run.curve_every, run.sessions) == ([], {}, 0, [])
+
+
+def test_a_folder_of_rows_is_its_runs_in_order(tmp_path):
+    for name in ("t1000", "t100", "t500"):
+        make_run(tmp_path / name)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "table.md").write_text("")
+    (tmp_path / "config.json").write_text('{"rows": ["t100"]}')  # of a sweep, say
+    assert [run.name for run in find_runs(tmp_path)] == ["t100", "t500", "t1000"]
+    assert find_runs(tmp_path / "t500") == [tmp_path / "t500"]
+
+
+def _spoil(path, kind):
+    if kind == "gone":
+        return path / "nowhere"
+    if kind == "a file":
+        return path / "config.json"
+    if kind == "other folder":
+        (path / "x").mkdir()
+        return path / "x"
+    if kind == "config":
+        (path / "config.json").write_text("{")
+    if kind == "format":
+        (path / "config.json").write_text(json.dumps({"format": "lstm_jax run 0"}))
+    if kind == "no config":
+        (path / "config.json").unlink()
+    if kind == "record":
+        text = (path / "trials.jsonl").read_text()
+        (path / "trials.jsonl").write_text(text[:20] + "\n" + text)
+    if kind == "curves":
+        data = (path / "curves.npz").read_bytes()
+        (path / "curves.npz").write_bytes(data[:-9])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("gone", "nowhere does not exist; give the folder of a run"),
+        ("a file", "config.json is a file; give the folder"),
+        ("other folder", "x holds no run"),
+        ("config", "config.json is damaged"),
+        ("format", "config.json is not of a run of this version"),
+        ("no config", "run holds no run (no config.json)"),
+        ("record", "trials.jsonl is damaged in line 1"),
+        ("curves", "curves.npz is damaged"),
+    ],
+)
+def test_what_is_no_run_or_damaged_is_one_line(tmp_path, kind, told):
+    where = _spoil(make_run(tmp_path / "run"), kind)
+    with pytest.raises(RunFolderError) as error:
+        [read_run(run) for run in find_runs(where)]
+    assert told in str(error.value) and "\n" not in str(error.value)
