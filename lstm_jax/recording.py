@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell
+from lstm_jax.cells.cell import Cell, observed
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.structures.bidirectional import (
     MERGES,
@@ -47,13 +47,15 @@ def record(
 
     The arrays of a cell have the names of ``Cell.gates``: "i", "f", "o" its gates, "z" its
     candidate, "c" its memory, "h" its output (the last two after the step). "net_i" and so on are
-    the pre-activations of ``Cell.nets``, for a cell that tells them; a field of the state that
-    is no gate, such as the step count "t" of `zoneout`, has its own name. In a structure the way
-    to the cell comes first: "forward/i", "backward/i" in both directions, "0/i", "1/i" in a
-    stack from the inputs up, "1/forward/i" where one holds the other; "/" parts the names of
-    a `stacked_cell` too. A layer that runs backwards has its steps at their own positions.
+    the pre-activations, biases included, for a cell with ``Cell.observe``: all that are made of
+    parts. A field of the state that is no gate, such as the step count "t" of `zoneout`, has its
+    own name. In a structure the way to the cell comes first: "forward/i", "backward/i" in both
+    directions, "0/i", "1/i" in a stack from the inputs up, "1/forward/i" where one holds the
+    other; "/" parts the names of a `stacked_cell` too. A layer that runs backwards has its steps
+    at their own positions.
 
-    Nothing is kept by a run that is not recorded: `unroll` knows nothing of this function.
+    Nothing is kept by a run that is not recorded: `unroll` knows nothing of this function. Under
+    ``jit`` arrays that nobody uses are not made either.
 
     Args:
       part, params, xs, state, length, resets: as for `unroll`. Steps after `length` are zeros.
@@ -75,9 +77,9 @@ def record(
     """
     how = {"length": length, "resets": resets}
     if isinstance(part, Cell):
-        final, seen = unroll(observed(part), params, xs, state, **how)
+        final, seen = unroll(_watched(part), params, xs, state, **how)
     elif isinstance(part.spec, LayerSpec):
-        onwards = layer(observed(part.spec.cell), reverse=part.spec.reverse)
+        onwards = layer(_watched(part.spec.cell), reverse=part.spec.reverse)
         final, seen = onwards.apply(params, xs, state, **how)
     elif isinstance(part.spec, BidirectionalSpec):
         return _both(part, params, xs, state, **how)
@@ -89,7 +91,7 @@ def record(
             "layer, a bidirectional or a stack is needed to find its cells"
         )
     ys, arrays = seen  # pyright: ignore[reportGeneralTypeIssues]
-    return Recording(final, ys, arrays)
+    return Recording(final, arrays["h"] if ys is None else ys, arrays)
 
 
 def record_network(
@@ -129,24 +131,14 @@ def record_network(
     return Recording(inner.state, ys, inner.arrays | {"y": ys, "net_y": nets})
 
 
-def observed(cell: Cell) -> Cell:
-    """The cell with ``(y, {name: array})`` in place of its output y: what `record` runs.
-
-    Example:
-      >>> from lstm_jax.cells import elman
-      >>> cell = observed(elman(2, 3))
-      >>> x = jax.numpy.ones(2)
-      >>> _, (y, arrays) = cell.step(cell.init(jax.random.key(0)), cell.initial_state(), x)
-      >>> sorted(arrays)
-      ['h', 'net_h']
-    """
+def _watched(cell: Cell) -> Cell:
+    """The cell with (y, {name: array}) in place of its output; y is None where "h" is the same."""
 
     def step(params: Params, state: State, x: Array) -> tuple[State, Any]:
-        new, y = cell.step(params, state, x)
-        now = {**cell.gates(params, state, x), **cell.nets(params, state, x)}
+        new, y, now = observed(cell, params, state, x)
         arrays = {name.replace(".", "/"): value for name, value in now.items()}
         arrays = _fields(new) | {"h": y} | arrays
-        return new, (y, arrays)
+        return new, (None if arrays["h"] is y else y, arrays)
 
     return cell._replace(step=step)
 

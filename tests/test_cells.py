@@ -216,7 +216,7 @@ def test_a_step_is_its_three_parts(variant, float64):
     from_x, from_h, gates = parts(params, state, x)
     nets = {name: gates.pop(name) for name in list(gates) if name.startswith("net_")}
     assert_close(gates, compiled_step(variant)(params, state, x)[1])
-    assert_close(nets, cell.nets(params, state, x))
+    assert_close(nets, {n: v for n, v in cell.observe(params, state, x)[2].items() if n in nets})
     from_other, _, _ = parts(params, state, other)
     from_both, still, _ = parts(params, jax.tree.map(np.zeros_like, state), x + other)
     assert_close(from_both, {gate: from_x[gate] + from_other[gate] for gate in from_x})

@@ -34,17 +34,6 @@ class Parts(NamedTuple):
     combine: Callable[[Params, State, dict[str, Array], dict[str, Array]], dict[str, Array]]
 
 
-def no_nets(params: Params, state: State, x: Array) -> dict[str, Array]:
-    """The net inputs of a cell that does not tell them.
-
-    Example:
-      >>> no_nets(None, None, jnp.ones(2))
-      {}
-    """
-    del params, state, x
-    return {}
-
-
 class Cell(NamedTuple):
     """A recurrent cell for one network and one sequence.
 
@@ -65,8 +54,9 @@ class Cell(NamedTuple):
       parts: the same step in three parts; None where it has not been cut so.
       associative: ``(params, xs[T, D], state) -> (state, ys[T, H])``; the whole sequence by
         `jax.lax.associative_scan`, in O(log T) steps; None where the state enters its own gates.
-      nets: ``(params, state, x[D]) -> {"net_" + name: array}``; what the squasher of each gate is
-        applied to in that step, biases and peepholes included; {} where a cell does not tell.
+      observe: ``(params, state, x[D]) -> (state, y[H], {name: array})``; the step, its gates and,
+        as "net_i" and so on, what their squashers are applied to, from one pass through the
+        equations; None where only ``step`` and ``gates`` are given.
 
     Example:
       >>> import jax
@@ -89,7 +79,7 @@ class Cell(NamedTuple):
     spec: Any = None
     parts: Parts | None = None
     associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None
-    nets: Callable[[Params, State, Array], dict[str, Array]] = no_nets
+    observe: Callable[[Params, State, Array], tuple[State, Array, dict[str, Array]]] | None = None
 
 
 def from_parts(
@@ -104,7 +94,7 @@ def from_parts(
     spec: Any = None,
     associative: Callable[[Params, Array, State], tuple[State, Array]] | None = None,
 ) -> Cell:
-    """A cell whose ``gates``, ``nets`` and ``step`` are made of its parts.
+    """A cell whose ``step``, ``gates`` and ``observe`` are made of its parts.
 
     Its state is a NamedTuple whose fields are names of gates; ``step`` keeps those that the state
     holds (is not None) and returns the gate "h".
@@ -119,22 +109,18 @@ def from_parts(
       dict_keys(['h'])
     """
 
-    def everything(params: Params, state: State, x: Array) -> dict[str, Array]:
+    def observe(params: Params, state: State, x: Array) -> tuple[State, Array, dict[str, Array]]:
         require_input(name, x, input_size)
-        return parts.combine(params, state, parts.project(params, x), parts.recur(params, state))
+        now = parts.combine(params, state, parts.project(params, x), parts.recur(params, state))
+        held = {field: now[field] for field, old in state._asdict().items() if old is not None}
+        return state._replace(**held), now["h"], now
 
     def gates(params: Params, state: State, x: Array) -> dict[str, Array]:
-        now = everything(params, state, x)
+        now = observe(params, state, x)[2]
         return {gate: value for gate, value in now.items() if not gate.startswith(NET)}
 
-    def nets(params: Params, state: State, x: Array) -> dict[str, Array]:
-        now = everything(params, state, x)
-        return {gate: value for gate, value in now.items() if gate.startswith(NET)}
-
     def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
-        now = everything(params, state, x)
-        held = {field: now[field] for field, old in state._asdict().items() if old is not None}
-        return state._replace(**held), now["h"]
+        return observe(params, state, x)[:2]
 
     return Cell(
         name,
@@ -148,8 +134,26 @@ def from_parts(
         spec=spec,
         parts=parts,
         associative=associative,
-        nets=nets,
+        observe=observe,
     )
+
+
+def observed(
+    cell: Cell, params: Params, state: State, x: Array
+) -> tuple[State, Array, dict[str, Array]]:
+    """A step of any cell with what is inside it: ``Cell.observe``, else its step and its gates.
+
+    Example:
+      >>> import jax
+      >>> from lstm_jax import elman
+      >>> cell = elman(2, 3)
+      >>> case = cell.init(jax.random.key(0)), cell.initial_state(), jnp.ones(2)
+      >>> sorted(observed(cell, *case)[2]), sorted(observed(cell._replace(observe=None), *case)[2])
+      (['h', 'net_h'], ['h'])
+    """
+    if cell.observe is not None:
+        return cell.observe(params, state, x)
+    return *cell.step(params, state, x), cell.gates(params, state, x)
 
 
 def products(weights: Mapping[str, Array | None], source: Array) -> dict[str, Array]:

@@ -1,6 +1,6 @@
 """Cells over each other as one cell: all of them at each step."""
 
-from lstm_jax.cells.cell import Cell
+from lstm_jax.cells.cell import NET, Cell, observed
 from lstm_jax.structures.stack import StackSpec, init_all, join, require_chain
 from lstm_jax.types import Array, Params, State
 
@@ -44,21 +44,20 @@ def stacked_cell(*cells: Cell, residual: bool = False) -> Cell:
             x = join(x, y, residual)
         return tuple(final), x
 
-    def gates(params: tuple[Params, ...], state: tuple[State, ...], x: Array) -> dict[str, Array]:
-        named = {}
+    def observe(
+        params: tuple[Params, ...], state: tuple[State, ...], x: Array
+    ) -> tuple[tuple[State, ...], Array, dict[str, Array]]:
+        final, named = [], {}
         for n, cell in enumerate(cells):
-            now = cell.gates(params[n], state[n], x)
-            named |= {f"{n}.{name}": gate for name, gate in now.items()}
-            x = join(x, now["h"], residual)
-        return named | {"h": x}
+            after, y, now = observed(cell, params[n], state[n], x)
+            final.append(after)
+            named |= {f"{n}.{name}": array for name, array in now.items()}
+            x = join(x, y, residual)
+        return tuple(final), x, named | {"h": x}
 
-    def nets(params: tuple[Params, ...], state: tuple[State, ...], x: Array) -> dict[str, Array]:
-        named = {}
-        for n, cell in enumerate(cells):
-            now = cell.nets(params[n], state[n], x)
-            named |= {f"{n}.{name}": net for name, net in now.items()}
-            x = join(x, cell.step(params[n], state[n], x)[1], residual)
-        return named
+    def gates(params: tuple[Params, ...], state: tuple[State, ...], x: Array) -> dict[str, Array]:
+        now = observe(params, state, x)[2]
+        return {name: gate for name, gate in now.items() if f".{NET}" not in name}
 
     def truncate(state: tuple[State, ...]) -> tuple[State, ...]:
         return tuple(cell.truncate(part) for cell, part in zip(cells, state, strict=True))
@@ -73,5 +72,5 @@ def stacked_cell(*cells: Cell, residual: bool = False) -> Cell:
         gates,
         truncate,
         StackSpec(cells, residual, 0.0),
-        nets=nets,
+        observe=observe,
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax import draws
-from lstm_jax.cells.cell import Cell
+from lstm_jax.cells.cell import NET, Cell, observed
 from lstm_jax.cells.wrappers.dropout import require_rate
 from lstm_jax.types import Array, Params, State
 
@@ -73,17 +73,20 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
             start += sizes[f]
         return fields
 
-    def step(params: Params, state: ZoneoutState, x: Array) -> tuple[ZoneoutState, Array]:
-        new, y = cell.step(params, state.cell, x)
+    def observe(
+        params: Params, state: ZoneoutState, x: Array
+    ) -> tuple[ZoneoutState, Array, dict[str, Array]]:
+        new, y, now = observed(cell, params, state.cell, x)
         fields = kept(state.cell, new, state.t)
-        return ZoneoutState(new._replace(**fields), state.t + 1), fields.get("h", y)
+        after = ZoneoutState(new._replace(**fields), state.t + 1)
+        return after, fields.get("h", y), now | fields
+
+    def step(params: Params, state: ZoneoutState, x: Array) -> tuple[ZoneoutState, Array]:
+        return observe(params, state, x)[:2]
 
     def gates(params: Params, state: ZoneoutState, x: Array) -> dict[str, Array]:
-        new, _ = cell.step(params, state.cell, x)
-        return cell.gates(params, state.cell, x) | kept(state.cell, new, state.t)
-
-    def nets(params: Params, state: ZoneoutState, x: Array) -> dict[str, Array]:
-        return cell.nets(params, state.cell, x)
+        now = observe(params, state, x)[2]
+        return {gate: value for gate, value in now.items() if not gate.startswith(NET)}
 
     def truncate(state: ZoneoutState) -> ZoneoutState:
         return ZoneoutState(cell.truncate(state.cell), state.t)
@@ -97,7 +100,7 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
         step,
         gates,
         truncate,
-        nets=nets,
+        observe=observe,
     )
 
 
