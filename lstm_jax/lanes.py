@@ -160,7 +160,7 @@ class Lanes:
 
     def snapshot(self, curves: Curves) -> Snapshot:
         """Everything needed to go on from here."""
-        arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in _named_leaves(self.states)}
+        arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in named_leaves(self.states)}
         arrays["numbers"] = self.numbers.copy()
         arrays |= {f"curves/{name}": array for name, array in curves.to_arrays().items()}
         return Snapshot(arrays, self.clock)
@@ -177,7 +177,7 @@ class Lanes:
         alive = alive[:num_lanes]
         rows = jax.tree.map(np.array, self.states)
         for (name, row), leaf in zip(
-            _named_leaves(rows), jax.tree.leaves(self._template), strict=True
+            named_leaves(rows), jax.tree.leaves(self._template), strict=True
         ):
             if name not in stored or stored[name].shape[1:] != leaf.shape:
                 raise ValueError(f"snapshot: {name} is missing or of another shape; another run's")
@@ -203,6 +203,12 @@ def part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     }
 
 
-def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """("cell.w_z", leaf) and so on, in the tree's order.
+
+    Example:
+      >>> named_leaves({"cell": {"w": 1, "b": None}, "v": 2})
+      [('cell.w', 1), ('v', 2)]
+    """
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]

@@ -19,6 +19,7 @@ from lstm_jax.curves import Curves
 from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.run_text import run_markdown
 from lstm_jax.inspect.tensorboard import RunBoard
+from lstm_jax.keeping import WeightKeeper
 from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
 from lstm_jax.plan import plan
@@ -154,6 +155,7 @@ def _train(
     done = [_record(line) for line in folder.trials()]
     curves = Curves(config.curve_every)
     stored = folder.load_curves()
+    weights = WeightKeeper(folder.path, shared["num_weights"], snapshot)
     line = ProgressLine(row.name, config.max_sequences)
     if done or snapshot:
         line.say(f"{row.name}: going on in {folder.path}; {len(done)} trials finished before")
@@ -161,8 +163,8 @@ def _train(
         line.say(f"{row.name}: {config.num_trials} trials, records in {folder.path}")
 
     def finish(record: TrialRecord, state: TrialState) -> None:
-        del state
-        # The curve goes first: a trial on file is never run again, so its curve must be there.
+        # Both go first: a trial on file is never run again, so its curve must be there.
+        weights.keep_final(state)
         stored[record.trial] = curves[record.trial]
         folder.save_curves(stored, config.curve_every)
         plain = record._asdict()
@@ -174,6 +176,7 @@ def _train(
 
     def after_chunk(progress: Progress, take: Callable[[], Snapshot]) -> None:
         snapshot = take()
+        weights.keep_due(snapshot)
         folder.save_checkpoint(snapshot.arrays, {"clock": snapshot.clock})
         folder.write_provenance(
             trained_sequences=progress.trained_sequences,

@@ -42,6 +42,7 @@ SHELL = (
     "lanes",
     "runner",
     "record",
+    "keeping",
     "summary",
     "tables",
     "progress",
