@@ -1,7 +1,6 @@
 """The report: what stands in which cell, what is said of what was not run, and that it is whole."""
 
 import math
-from html.parser import HTMLParser
 
 import pytest
 
@@ -22,6 +21,7 @@ from lstm_jax.report import (
 )
 from lstm_jax.summary import summarize
 from lstm_jax.tables import PaperRow, comparison_markdown
+from tests.pages import Page
 
 NAN = math.nan
 
@@ -132,36 +132,6 @@ def cells(grid, row):
 def table(title):
     (found,) = [table for table in make_tables() if table.title == title]
     return found
-
-
-class Page(HTMLParser):
-    """Checks that every element is closed in order, and keeps what is referred to."""
-
-    VOID = {"meta", "br", "link", "img", "hr", "input"}
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.ids, self.targets, self.words = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.handle_startendtag(tag, attrs)
-
-    def handle_startendtag(self, tag, attrs):
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value)
-            elif name in ("href", "src", "xlink:href"):
-                self.targets.append(value)
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def parse_command_line(
     Prints one line to stderr and exits with status 2 on a mistake; --help exits with status 0.
     """
     extra_flags = extra_flags or {}
-    if _asks_for_help(argv):
+    if asks_for_help(argv):
         print(_help(fields, default_config_path, arg_names, usage, extra_flags))
         raise SystemExit(0)
     try:
@@ -137,14 +137,14 @@ def _parse(
     if values["workdir"] == "":
         raise ConfigError("--workdir=: must be the path of a folder")
     overrides = {
-        name: _parse_value(f"config.{name}", values[f"config.{name}"], field)
+        name: parse_value(f"config.{name}", values[f"config.{name}"], field)
         for name, field in fields.items()
         if values[f"config.{name}"] is not None
     }
     extra = {
         name: field.default
         if values[name] is None
-        else _parse_value(f"--{name}", values[name], field)
+        else parse_value(f"--{name}", values[name], field)
         for name, field in extra_flags.items()
     }
     given = values["config"]
@@ -222,7 +222,7 @@ def _check_order(argv: Sequence[str]) -> None:
             raise ConfigError(f"{override}: comes before {argument}; put --config first")
 
 
-def _parse_value(name: str, text: Any, field: Field) -> Any:
+def parse_value(name: str, text: Any, field: Field) -> Any:
     """The value that a command line's text gives a field."""
     if field.default is None and text in ("auto", "None", "none"):
         return None
@@ -249,7 +249,8 @@ def _parse_tuple(text: str, field: Field) -> Any:
         return tuple(_parse_item(item, field.kind) for item in items if item)
 
 
-def _asks_for_help(argv: Sequence[str]) -> bool:
+def asks_for_help(argv: Sequence[str]) -> bool:
+    """Whether the help is asked for among the flags."""
     known = {"--help", "-help", "-h", "--helpfull", "--helpshort", "-?"}
     until = list(argv).index("--") if "--" in argv else len(argv)
     return any(argument in known for argument in argv[:until])

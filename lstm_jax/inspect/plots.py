@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SOLVED, UNSOLVED, DIVERGED, PAPER, OURS = "#3b6ea8", "#d9822b", "#b3282d", "#111111", "#1d7a4c"
+RUNNING = "#777777"
 LOG_SPAN = 12  # the sequence axis turns logarithmic where trials differ by more than this factor
 MAX_POINTS = 300  # of a line on a linear axis: more would draw a band of noise
 LARGEST_ERROR = 10.0  # beyond it a trial is diverging; such points are not drawn
@@ -63,6 +64,19 @@ def plot_learning_curves(
     ...     plot_learning_curves(folder + "/c.png", curves, [record], None, "toy", 0.01, 1000).name
     'c.png'
     """
+    figure = draw_learning_curves(curves, records, paper_row, title, error_limit, curve_every)
+    return _save(figure, Path(path))
+
+
+def draw_learning_curves(
+    curves: Mapping[int, np.ndarray],
+    records: Sequence[Mapping[str, Any]],
+    paper_row: PaperRow | None,
+    title: str,
+    error_limit: float | None,
+    curve_every: int,
+) -> Figure:
+    """The figure that `plot_learning_curves` writes; takes and raises what it does."""
     if curve_every < 1:
         raise ValueError(f"curve_every={curve_every} is not valid; it must be at least 1 sequence")
     if not curves and not records:
@@ -84,7 +98,7 @@ def plot_learning_curves(
     _set_axes(upper, lower, curves, records, error_limit, curve_every, pool, logarithmic)
     _draw_means(upper, lower, records, paper_row)
     upper.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
-    return _save(figure, Path(path))
+    return figure
 
 
 def _draw_curves(
@@ -100,7 +114,7 @@ def _draw_curves(
         "EXHAUSTED": ("not solved", UNSOLVED, "--", None),
         "SOLVED": ("solved (dot: when)", SOLVED, "-", "o"),
         "DIVERGED": ("diverged (cross: when)", DIVERGED, "-.", "X"),
-        "running": ("still running", "#777777", ":", None),
+        "running": ("still running", RUNNING, ":", None),
     }
     for status, (label, color, dashes, mark) in styles.items():
         trials = [n for n in curves if by_trial.get(n, {}).get("status", "running") == status]
@@ -166,7 +180,7 @@ def _set_axes(
     if error_limit:
         upper.axhline(
             error_limit,
-            color="#777777",
+            color=RUNNING,
             linestyle="--",
             linewidth=0.9,
             label=f"criterion: error < {error_limit:g}",

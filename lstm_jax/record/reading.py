@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.record import archive
-from lstm_jax.record.folder import CURVES, PROVENANCE, TRIALS
+from lstm_jax.record.folder import CURVES, PROVENANCE, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
 from lstm_jax.record.refusal import reason, refuse
+
+EPOCHS = "epochs.jsonl"
 
 
 class RunFiles(NamedTuple):
@@ -29,6 +31,8 @@ class RunFiles(NamedTuple):
       curves: ``{trial: [windows] mean error}``, of finished trials.
       curve_every: sequences to a window; 0 where there are no curves yet.
       sessions: of `provenance.json`, the first start first.
+      epochs: of a fit to a data set, which counts epochs in place of trials.
+      result: of a fit that is finished; empty before.
     """
 
     path: Path
@@ -38,10 +42,19 @@ class RunFiles(NamedTuple):
     curves: dict[int, np.ndarray]
     curve_every: int
     sessions: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+    result: Mapping[str, Any]
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether this is a fit to a data set."""
+        return "num_epochs" in self.config
 
     @property
     def is_finished(self) -> bool:
-        """Whether every trial that the config asks for has ended."""
+        """Whether every trial that the config asks for has ended, or the fit."""
+        if self.is_fit:
+            return bool(self.result)
         return len(self.trials) >= int(self.config.get("num_trials", 1))
 
 
@@ -95,6 +108,7 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         refuse(path / CONFIG, 'is damaged ("config" is missing)')
     trials = load_lines(path / TRIALS, _is_record)
     by_number = {line["trial"]: line for line in trials}
+    epochs = load_lines(path / EPOCHS, lambda line: type(line["epoch"]) is int)
     curves, curve_every = _read_curves(path / CURVES)
     provenance = _read_json(path / PROVENANCE) if (path / PROVENANCE).exists() else {}
     return RunFiles(
@@ -105,6 +119,8 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         curves=curves,
         curve_every=curve_every,
         sessions=[dict(one) for one in provenance.get("sessions") or ()],
+        epochs=epochs,
+        result=_read_json(path / RESULT) if (path / RESULT).exists() else {},
     )
 
 

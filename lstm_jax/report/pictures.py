@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstm_jax.inspect.plots import DIVERGED, OURS, PAPER, SOLVED, UNSOLVED
+from lstm_jax.inspect.plots import DIVERGED, OURS, PAPER, RUNNING, SOLVED, UNSOLVED
 from lstm_jax.report.grids import own_rows, verdict
 from lstm_jax.report.rows import FACTOR, ReportRow, ReportTable, ratio_of, solved_counts, summary_of
 from lstm_jax.tables import format_count, format_paper_mean, format_ratio
@@ -32,6 +32,7 @@ VARIABLES = {
     OURS: "--ours",
     GRID: "--rule",
     FAINT: "--faint",
+    RUNNING: "--faint",
 }
 MARKS: dict[str, dict[str, Any]] = {  # of a trial, by its status
     "SOLVED": {"marker": "o", "color": SOLVED, "alpha": 0.75, "markersize": 4},
@@ -67,7 +68,7 @@ def draw_times(table: ReportTable) -> Figure:
     """
     if not table.rows:
         raise ValueError(f"table {table.title!r} has no rows")
-    with _style():
+    with page_style():
         figure, axes = _new_figure(0.46 * len(table.rows) + 1.0)
         for position, row in enumerate(table.rows):
             _draw_strip(axes, position, row)
@@ -86,7 +87,7 @@ def draw_ratios(tables: Sequence[ReportTable]) -> Figure:
     rows = own_rows(tables)
     if not rows:
         raise ValueError("no ratios to draw: no row of the method itself")
-    with _style():
+    with page_style():
         figure, axes = _new_figure(0.24 * len(rows) + 0.8)
         ends = [1 / FACTOR, FACTOR]
         axes.axvspan(1 / FACTOR, FACTOR, color=SOLVED, alpha=0.12, linewidth=0)
@@ -206,7 +207,7 @@ def _add_legend(figure: Figure, rows: Sequence[ReportRow]) -> None:
     )
 
 
-def _style(salt: str = "") -> AbstractContextManager[None]:
+def page_style(salt: str = "") -> AbstractContextManager[None]:
     """Matplotlib's settings while a picture is drawn or saved; `salt` makes SVG ids repeatable."""
     from matplotlib import rc_context
 
@@ -288,6 +289,6 @@ def _saved(figure: Figure, form: str, salt: str) -> bytes:
     file = io.BytesIO()
     # neither the date nor a random id: the same records give the same bytes
     plain: dict[str, Any] = {"Date": None} if form == "svg" else {"Software": None}
-    with _style(salt):
+    with page_style(salt):
         figure.savefig(file, format=form, metadata=plain, transparent=form == "svg")
     return file.getvalue()

@@ -73,7 +73,9 @@
       sequence = next;
       slider.max = String(sequence.length - 1);
       part("note").textContent = sequence.note;
-      stage.replaceChildren(...sequence.panels.map(panelOf), axisOf(), cursor);
+      const track = make("div", "track"); // as wide as the plots: the cursor's place is a share of it
+      track.append(cursor);
+      stage.replaceChildren(...sequence.panels.map(panelOf), axisOf(), track);
       panels = [...stage.querySelectorAll(".panel")];
       draw();
       go(Math.min(t, sequence.length - 1));
@@ -82,11 +84,10 @@
     function go(step) {
       t = Math.max(0, Math.min(sequence.length - 1, step));
       root.dataset.t = slider.value = String(t);
-      clock.textContent = `step ${t + 1} of ${sequence.length}`;
-      slider.setAttribute("aria-valuetext", clock.textContent);
       const marked = sequence.marks.includes(t);
+      clock.textContent = `step ${t + 1} of ${sequence.length}${marked ? ", marked" : ""}`;
       clock.classList.toggle("marked", marked);
-      if (marked) clock.textContent += ", marked";
+      slider.setAttribute("aria-valuetext", clock.textContent);
       cursor.style.left = `${((t + 0.5) / sequence.length) * 100}%`;
       sequence.panels.forEach((panel, i) => {
         panels[i].querySelectorAll(".value").forEach((value, unit) => {
@@ -249,10 +250,20 @@
     return found;
   }
 
-  const number = (value) => (value === null ? "–" : value.toFixed(Math.abs(value) < 100 ? 2 : 0))
-    .replace("-", "−");
-  const scaleOf = (panel) => `${number(panel.low)} to ${number(panel.high)}`;
-  const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-  const mix = (a, b, share) =>
-    `rgb(${a.map((value, i) => Math.round(value + (b[i] - value) * share)).join(" ")})`;
+  function number(value) {
+    if (value === null) return "–";
+    return value.toFixed(Math.abs(value) < 100 ? 2 : 0).replace("-", "−");
+  }
+
+  function scaleOf(panel) {
+    return `${number(panel.low)} to ${number(panel.high)}`;
+  }
+
+  function rgb(hex) {
+    return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  }
+
+  function mix(a, b, share) {
+    return `rgb(${a.map((value, i) => Math.round(value + (b[i] - value) * share)).join(" ")})`;
+  }
 })();

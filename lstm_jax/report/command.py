@@ -1,0 +1,87 @@
+"""The command of a page on runs: reads a folder, looks inside the networks, writes an HTML file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lstm_jax.config import ConfigError, Field, exit_with
+from lstm_jax.config.flags import parse_flags
+from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.reading import RunFiles, find_runs, read_run
+from lstm_jax.record.refusal import writing
+from lstm_jax.report.run_page import Inside, RunReport, run_html
+from lstm_jax.tables import PaperRow
+
+FLAGS = {
+    "run": Field("", "folder of a run, finished or not, or of a table's rows; needed"),
+    "out": Field("", "the page to write; report.html in that folder unless given"),
+    "trial": Field(None, "trial to look into; the first solved one unless given", low=0, of=int),
+    "sequence": Field(0, "seed of the sequences to step through", low=0, high=2**32 - 1),
+    "look": Field(True, "look inside the networks, which computes for some seconds a row"),
+}
+LookInside = Callable[[RunFiles, int | None, int], Inside]
+
+
+def main(
+    usage: str,
+    paper_row: Callable[[RunFiles], PaperRow | None],
+    look_inside: LookInside,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Writes the page for a command line; returns the exit status.
+
+    0: written. 2: one line on stderr said what was wrong, with nothing written.
+
+    Args:
+      usage: what the command does; the head of its help.
+      paper_row: the published row of a run, or None.
+      look_inside: ``(run, trial, seed) -> Inside``.
+      argv: the arguments; those of the process by default.
+    """
+    try:
+        given = parse_flags(sys.argv[1:] if argv is None else argv, FLAGS, usage)
+        if not given["run"]:
+            raise ConfigError("--run=: give the folder of a run, or of a table's rows")
+        folder = Path(given["run"])
+        out = Path(given["out"]) if given["out"] else folder / "report.html"
+        runs = [read_run(path) for path in find_runs(folder)]
+        _check_trial(runs, given["trial"])
+        reports = []
+        for run in runs:
+            inside = Inside()
+            if given["look"]:
+                inside = look_inside(run, given["trial"], given["sequence"])
+            reports.append(RunReport(run, paper_row(run), inside))
+        page = run_html(reports, title_of(runs, folder))
+        with writing(out):
+            write_beside(out, page.encode())
+            put_in_place(out)
+    except ValueError as error:  # a RunFolderError or a ConfigError is one
+        exit_with(error)
+    told = ", unfinished" if any(not run.is_finished for run in runs) else ""
+    print(f"report on {_count(runs)}{told}: {out} ({os.path.getsize(out) / 1000:,.0f} kB)")
+    return 0
+
+
+def title_of(runs: Sequence[RunFiles], folder: Path) -> str:
+    """What the page is called: the task and the row, or the folder of several rows."""
+    if len(runs) == 1:
+        task = str(runs[0].config.get("task") or runs[0].config.get("data") or "").replace("_", " ")
+        return f"{task}: {runs[0].row}" if task else runs[0].row
+    tasks = {str(run.config.get("task", "")).replace("_", " ") for run in runs} - {""}
+    name = folder.resolve().name
+    return f"{tasks.pop()}: {name}" if len(tasks) == 1 else name
+
+
+def _check_trial(runs: Sequence[RunFiles], trial: int | None) -> None:
+    for run in runs:
+        num = int(run.config.get("num_trials", 1))
+        if trial is not None and trial >= num and not run.is_fit:
+            raise ConfigError(f"--trial={trial}: {run.path} has trials 0 to {num - 1}")
+
+
+def _count(runs: Sequence[RunFiles]) -> str:
+    return f"row {runs[0].row}" if len(runs) == 1 else f"{len(runs)} rows"
