@@ -202,6 +202,29 @@ def mean_interval(counts: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return float(interval.low), float(interval.high)
 
 
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the median from order statistics, which supposes nothing of the distribution.
+
+    Args:
+      values: [n] numbers.
+      confidence: least coverage, in (0, 1).
+
+    Returns:
+      (low, high); nan for fewer than six, of which not even the extremes cover 95%.
+
+    >>> median_interval([3.0, 1.0, 2.0, 4.0, 5.0, 6.0])
+    (1.0, 6.0)
+    """
+    from scipy.stats import quantile_test
+
+    sample = np.asarray(values, dtype=float)
+    if len(sample) < 6:
+        return math.nan, math.nan
+    middle: Any = float(np.median(sample))  # an int in the stubs
+    interval = quantile_test(sample, q=middle, p=0.5).confidence_interval(confidence)
+    return float(interval.low), float(interval.high)
+
+
 def geometric_mean(ratios: Sequence[float]) -> float:
     """Geometric mean of the ratios that are numbers; nan if none is.
 

@@ -58,6 +58,7 @@ SHELL = (
     "search",
     "ablation",
     "tuning",
+    "probing",
 )
 FLOW = PURE + SHELL
 # Everything that reads the world, writes to it, or waits for it.

@@ -1,0 +1,150 @@
+"""The command of a study: runs the groups that are not on file, and writes page and pictures."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import jax
+
+from lstm_jax import runtime
+from lstm_jax.build import build_trial
+from lstm_jax.config import CommandLine, Config, Field, exit_with, parse_command_line
+from lstm_jax.experiment import this_command
+from lstm_jax.plan import plan
+from lstm_jax.probing.study import Group, Study, check_group, line_of, load, run_group
+from lstm_jax.record import RunFolderError
+from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.lines import append_line
+from lstm_jax.record.opening import lock_folder
+from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
+from lstm_jax.tables import format_count, format_duration
+
+RECORDS = "groups.jsonl"
+
+
+def main(study: Study, argv: Sequence[str] | None = None) -> int:
+    """Runs a study for a command line; returns the exit status.
+
+    0: done. 2: one line on stderr said what was wrong, with nothing computed. 130: stopped; every
+    finished group is on file and the same command goes on.
+    """
+    command_line = parse_command_line(
+        sys.argv[1:] if argv is None else argv,
+        fields=study.fields,
+        default_config_path=study.config_path,
+        arg_names=study.args,
+        usage=study.usage,
+        extra_flags={"report": Field(False, "page and pictures anew, from the records")},
+        check=lambda config: None if study.groups(config) else None,
+    )
+    runtime.configure()
+    config = command_line.config
+    workdir = Path(command_line.workdir or _default_workdir(study, command_line))
+    try:
+        groups = study.groups(config)
+        for group in groups:  # what one of them refuses must not come after an hour
+            check_group(group)
+        if command_line.dry_run:
+            return _describe(groups, workdir)
+        if not command_line.extra["report"] and not _run(groups, config, workdir):
+            return INTERRUPTED
+        return _report(study, groups, config, workdir)
+    except (RunFolderError, ValueError) as error:
+        exit_with(error)
+
+
+def _default_workdir(study: Study, command_line: CommandLine) -> Path:
+    return Path("runs") / study.name / (command_line.config_arg or "run")
+
+
+def _describe(groups: Sequence[Group], workdir: Path) -> int:
+    lines, total = load(workdir / RECORDS), 0.0
+    for group in groups:
+        built = build_trial(group.config)
+        layout = plan(built, group.config, len(jax.devices()))
+        steps = built.trial.task.mean_length * group.config.max_sequences
+        nominal = layout.ns_per_trial_step * layout.num_lanes / layout.num_devices
+        on_file = line_of(group, lines) is not None
+        total += 0.0 if on_file else 1e-9 * nominal * steps
+        print(
+            f"{group.name:36} {count_weights(built):5} weights {group.config.num_trials:4} trials  "
+            + ("done" if on_file else f"at most about {format_duration(1e-9 * nominal * steps)}")
+        )
+    print(f"{len(groups)} groups, at most about {format_duration(total)} without compiling")
+    return 0
+
+
+def _run(groups: Sequence[Group], config: Config, workdir: Path) -> bool:
+    """Whether all groups came to their ends."""
+    _keep_config(config, workdir)
+    file = workdir / RECORDS
+    with ExitStack() as held:
+        held.callback(os.close, lock_folder(workdir, say))
+        stopped = held.enter_context(stop_signals())
+        on_file = load(file)
+        for number, group in enumerate(groups, start=1):
+            if line_of(group, on_file) is None and not _run_one(group, file, stopped):
+                say(f"stopped; every finished group is in {file}")
+                say(f"the same command goes on:  {this_command()}")
+                return False
+            print(f"{group.name:36} on file  [{number} of {len(groups)}]", flush=True)
+    return True
+
+
+def _run_one(group: Group, file: Path, stopped: Callable[[], bool]) -> bool:
+    line = run_group(group, stopped)
+    if line is None:
+        return False
+    append_line(file, line)
+    jax.clear_caches()  # the programs of all groups would add up
+    gc.collect()
+    solved = sum(trial["status"] == "SOLVED" for trial in line["trials"])
+    took = format_duration(line["wall_s"])
+    print(
+        f"{group.name:36} solved {format_count(solved)}/{len(line['trials'])}  {took}", flush=True
+    )
+    return True
+
+
+def _keep_config(config: Config, workdir: Path) -> None:
+    """Writes the config beside the records; another study's folder is refused."""
+    path, text = workdir / "config.json", config.to_json()
+    with writing(path):
+        workdir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with writing(path):
+            write_beside(path, (text + "\n").encode())
+            put_in_place(path)
+        return
+    try:
+        there = json.loads(path.read_text())
+    except (OSError, ValueError):
+        refuse(path, "is damaged; restore it or give another --workdir")
+    if there != json.loads(text):
+        refuse(workdir, "holds another study (config.json differs); give another --workdir")
+
+
+def _report(study: Study, groups: Sequence[Group], config: Config, workdir: Path) -> int:
+    on_file = load(workdir / RECORDS)
+    lines = [line for group in groups if (line := line_of(group, on_file)) is not None]
+    if not lines:
+        refuse(workdir, "has no finished group to report on")
+    arg = config.rows[0]
+    command = f"python -m experiments.{study.name} --config={study.config_path}:{arg}"
+    page, pictures = study.page(lines, command, config)
+    files = {f"{study.name}.md": page.encode(), **pictures}
+    for name, content in files.items():
+        with writing(workdir / name):
+            write_beside(workdir / name, content)
+            put_in_place(workdir / name)
+    print(f"\n{page}")
+    for name in files:
+        print(f"written:  {workdir / name}")
+    return 0
