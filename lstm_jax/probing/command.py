@@ -19,9 +19,10 @@ from lstm_jax.experiment import this_command
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Study, check_group, line_of, load, run_group
 from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import pretty, put_in_place, write_beside
 from lstm_jax.record.lines import append_line
 from lstm_jax.record.opening import lock_folder
+from lstm_jax.record.provenance import surroundings
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
 from lstm_jax.tables import format_count, format_duration
@@ -89,6 +90,7 @@ def _run(groups: Sequence[Group], config: Config, workdir: Path) -> bool:
         held.callback(os.close, lock_folder(workdir, say))
         stopped = held.enter_context(stop_signals())
         on_file = load(file)
+        _keep_provenance(workdir)
         for number, group in enumerate(groups, start=1):
             if line_of(group, on_file) is None and not _run_one(group, file, stopped):
                 say(f"stopped; every finished group is in {file}")
@@ -129,6 +131,19 @@ def _keep_config(config: Config, workdir: Path) -> None:
         refuse(path, "is damaged; restore it or give another --workdir")
     if there != json.loads(text):
         refuse(workdir, "holds another study (config.json differs); give another --workdir")
+
+
+def _keep_provenance(workdir: Path) -> None:
+    """Adds this session to provenance.json: what it ran on, and by which command."""
+    path = workdir / "provenance.json"
+    try:
+        sessions = list(json.loads(path.read_bytes())["sessions"])
+    except (OSError, ValueError, TypeError, KeyError):
+        sessions = []  # none yet, or cut short: a courtesy, not a record
+    sessions.append({"command": ["python", *sys.orig_argv[1:]]} | surroundings())
+    with writing(path):
+        write_beside(path, pretty({"sessions": sessions}))
+        put_in_place(path)
 
 
 def _report(study: Study, groups: Sequence[Group], config: Config, workdir: Path) -> int:
