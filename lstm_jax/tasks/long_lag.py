@@ -11,6 +11,7 @@ from lstm_jax.tasks.task import (
     Example,
     Task,
     all_within,
+    at_steps,
     below,
     fresh_tests,
 )
@@ -70,6 +71,9 @@ def long_lag_2a(p: int = 100) -> Task:
         sample=sample,
         correct=all_within(CORRECT_WITHIN),
         test=test,
+        marks=lambda example: at_steps(example, 0, p - 1),
+        inputs=_names(p),
+        outputs=_names(p),
     )
 
 
@@ -113,6 +117,9 @@ def long_lag_2b(p: int = 100) -> Task:
         sample=sample,
         correct=correct,
         test=fresh_tests(sample),
+        marks=lambda example: at_steps(example, 0, p - 1),
+        inputs=_names(p),
+        outputs=_names(p),
     )
 
 
@@ -174,7 +181,15 @@ def long_lag_2c(p: int = 50, q: int = 50) -> Task:
         sample=sample,
         correct=all_within(CORRECT_WITHIN_2C),
         test=fresh_tests(sample),
+        marks=lambda example: at_steps(example, 1, example.length - 1),
+        inputs=(*(f"a{i + 1}" for i in range(p)), "e", "b", "x", "y"),
+        outputs=("x", "y"),
     )
+
+
+def _names(p: int) -> tuple[str, ...]:
+    """The symbols of 2a and 2b."""
+    return (*(f"a{i + 1}" for i in range(p - 1)), "x", "y")
 
 
 def _same_at_both_ends(p: int, which: Array, between: Array) -> Example:

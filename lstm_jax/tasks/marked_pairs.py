@@ -96,4 +96,7 @@ def marked_pairs(
         sample=sample,
         correct=all_within(CORRECT_BELOW),
         test=fresh_tests(sample),
+        marks=lambda example: example.inputs[:, 1] == 1,
+        inputs=("value", "marker"),
+        outputs=("answer",),
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from lstm_jax import draws
 from lstm_jax.tasks.arguments import require_whole
-from lstm_jax.tasks.task import Example, Task, below
+from lstm_jax.tasks.task import Example, Task, at_steps, below
 from lstm_jax.types import Array
 
 SYMBOLS = "BTPSXVE"
@@ -101,6 +101,9 @@ def embedded_reber(num_pairs: int = 3, num_strings: int = 256) -> Task:
         sample=sample,
         correct=legal_most_active,
         test=test,
+        marks=lambda example: at_steps(example, 1, example.length - 2),  # T or P: shown, and due
+        inputs=tuple(SYMBOLS),
+        outputs=tuple(SYMBOLS),
     )
 
 

@@ -48,6 +48,16 @@ def mean_squared_error(outputs: Array, example: Example) -> Array:
     return _mean((outputs - example.targets) ** 2, example)
 
 
+def no_marks(example: Example) -> Array:
+    """No step of a sequence stands out, ``[T]`` truth values.
+
+    Example:
+      >>> no_marks(Example(jnp.zeros((3, 1)), jnp.zeros(1), jnp.int32(3))).tolist()
+      [False, False, False]
+    """
+    return jnp.zeros(example.inputs.shape[0], bool)
+
+
 class Task(NamedTuple):
     """A source of sequences with the published rule for a right answer.
 
@@ -64,6 +74,10 @@ class Task(NamedTuple):
       test: ``(key, number, trial=0) -> Example``; the number-th test sequence.
       error: ``(outputs, example) -> []``; the mean absolute error.
       squared_error: ``(outputs, example) -> []``; the mean squared error.
+      marks: ``example -> [T] bool``; the steps on which the answer depends, or at which the
+        lag ends: what a picture of the sequence points at.
+      inputs: the D names of the inputs, or of the symbols; () leaves them to their numbers.
+      outputs: the K names of the outputs, likewise.
     """
 
     name: str
@@ -77,6 +91,9 @@ class Task(NamedTuple):
     test: Callable[..., Example]
     error: Callable[[Array, Example], Array] = mean_error
     squared_error: Callable[[Array, Example], Array] = mean_squared_error
+    marks: Callable[[Example], Array] = no_marks
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
@@ -123,6 +140,18 @@ def below(u: Array, n: int | Array) -> Array:
       5
     """
     return jnp.floor(u * jnp.asarray(n, u.dtype)).astype(jnp.int32)
+
+
+def at_steps(example: Example, *steps: Array | int) -> Array:
+    """``[T]`` truth values, true at the steps given.
+
+    Example:
+      >>> example = Example(jnp.zeros((4, 1)), jnp.zeros(1), jnp.int32(4))
+      >>> at_steps(example, 1, example.length - 1).tolist()
+      [False, True, False, True]
+    """
+    t = jnp.arange(example.inputs.shape[0], dtype=jnp.int32)
+    return jnp.any(jnp.stack([t == step for step in steps]), axis=0)
 
 
 def _mean(errors: Array, example: Example) -> Array:

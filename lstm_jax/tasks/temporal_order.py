@@ -1,5 +1,7 @@
 """The temporal order problem: Experiment 6 of Hochreiter & Schmidhuber 1997."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
@@ -93,4 +95,7 @@ def temporal_order(num_symbols: int = 2, T: int = 100) -> Task:
         sample=sample,
         correct=all_within(CORRECT_WITHIN),
         test=fresh_tests(sample),
+        marks=lambda example: example.inputs >= _KEY,
+        inputs=tuple(SYMBOLS),
+        outputs=tuple("".join(order) for order in itertools.product("XY", repeat=num_symbols)),
     )
