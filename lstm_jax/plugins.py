@@ -69,6 +69,21 @@ def is_file(name: str) -> bool:
     return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
 
 
+def source_hash(name: str) -> str | None:
+    """SHA-256 of the file that a cell's name means, for records; None for the name of no file.
+
+    Raises:
+      ValueError: where the file is not there.
+
+    Example:
+      >>> source_hash("lstm") is None
+      True
+    """
+    if not is_file(name):
+        return None
+    return hashlib.sha256(_path_of(name)[0].read_bytes()).hexdigest()
+
+
 def functions_of(module: ModuleType) -> list[str]:
     """The names of the functions that a file itself defines, those of oracles and ``_x`` apart."""
     return [
@@ -100,21 +115,27 @@ def _find(name: str) -> tuple[Factory, ModuleType | None, str]:
 
 
 def _from_file(given: str) -> tuple[Factory, ModuleType, str]:
+    path, name = _path_of(given)
+    module = _load(path.resolve())
+    names = functions_of(module)
+    if not name:
+        form = f"{path}:NAME, NAME one of {', '.join(names)}" if names else "it defines none"
+        raise ValueError(f"cell {given}: which function of the file? {form}")
+    if not hasattr(module, name):
+        there = no_such("name in it", name, names, show_all=True) if names else "no functions in it"
+        raise ValueError(f"cell {given}: {there}")
+    return _require_function(given, getattr(module, name)), module, name
+
+
+def _path_of(given: str) -> tuple[Path, str]:
+    """(the file, the name in it) that a cell's name means; ValueError where it is not there."""
     text, name = (given, "") if given.endswith(".py") else given.rpartition(":")[::2]
     path = Path(text).expanduser()
     if not path.is_file():
         beside = [str(path.parent / file.name) for file in path.parent.glob("*.py")]
         near = no_such("file", str(path), beside).partition("; valid")[0]
         raise ValueError(f"cell {given}: {near}")
-    module = _load(path.resolve())
-    names = functions_of(module)
-    if not name:
-        form = f"{text}:NAME, NAME one of {', '.join(names)}" if names else "it defines none"
-        raise ValueError(f"cell {given}: which function of the file? {form}")
-    if not hasattr(module, name):
-        there = no_such("name in it", name, names, show_all=True) if names else "no functions in it"
-        raise ValueError(f"cell {given}: {there}")
-    return _require_function(given, getattr(module, name)), module, name
+    return path, name
 
 
 def _from_entry_point(point: EntryPoint) -> tuple[Factory, ModuleType | None, str]:

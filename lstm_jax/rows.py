@@ -23,6 +23,7 @@ from lstm_jax.keeping import WeightKeeper
 from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
 from lstm_jax.plan import plan
+from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine
 from lstm_jax.record import RunFolder
 from lstm_jax.record.refusal import writing
@@ -139,7 +140,9 @@ def _train(
     config, trial = row.config, row.built.trial
     mesh = lane_mesh()
     layout = plan(row.built, config, int(mesh.devices.size))
+    own = source_hash(config.cell)
     folder.write_provenance(
+        **({"cell_sha256": own} if own else {}),
         device_kind=mesh.devices.flat[0].device_kind,
         num_devices=layout.num_devices,
         command=["python", *sys.orig_argv[1:]],

@@ -1,5 +1,6 @@
 """Cells from files and from installed distributions, and what is said where there is none."""
 
+import hashlib
 import sys
 from importlib.metadata import EntryPoint
 
@@ -7,7 +8,7 @@ import pytest
 
 from lstm_jax import plugins
 from lstm_jax.cells import CELLS
-from lstm_jax.plugins import find_cell, find_oracle
+from lstm_jax.plugins import find_cell, find_oracle, source_hash
 
 FILE = """
 from lstm_jax import lstm
@@ -172,3 +173,12 @@ def test_two_entry_points_of_one_name(monkeypatch):
 def test_an_oracle_that_is_no_function(write):
     with pytest.raises(ValueError, match="other_oracle is an int"):
         find_oracle(f"{write(FILE)}:other")
+
+
+def test_the_hash_of_a_file_is_that_of_its_text(write):
+    given = f"{write(FILE)}:mine"
+    before = source_hash(given)
+    assert before == hashlib.sha256(FILE.encode()).hexdigest()
+    write(FILE + "# changed\n")
+    assert source_hash(given) != before
+    assert source_hash("lstm") is None

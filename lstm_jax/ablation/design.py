@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lstm_jax.ablation.axes import Axis, grid, parse_axis, sample
 from lstm_jax.config import Config, ConfigError, Field, Fields, check_standard, make_config, show
 from lstm_jax.config.standard import CELL_NAMES, SWITCHES, is_own_cell
+from lstm_jax.plugins import source_hash
 
 PER_LANE = ("learning_rate", "init_range")
 """Settings that may differ from lane to lane within one program."""
@@ -153,6 +154,9 @@ class Group(NamedTuple):
         settings = json.loads(self.config.to_json())
         for name in ("num_lanes", "chunk", "rows"):  # which change no result
             settings.pop(name)
+        own = source_hash(self.config.cell)
+        if own:  # another text of the file is another cell
+            settings["cell_sha256"] = own
         return {
             "stage": self.stage,
             "points": [json.loads(json.dumps(point._asdict())) for point in self.points],
