@@ -54,6 +54,7 @@ SHELL = (
     "nnx",
     "experiment",
     "fitting",
+    "language",
     "paper",
     "search",
     "ablation",

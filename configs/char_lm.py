@@ -1,0 +1,79 @@
+"""A character language model (issue of Karpathy et al. 2015; Graves 2013) on a text.
+
+python -m experiments.char_lm                                        War and Peace
+python -m experiments.char_lm --config=configs/char_lm.py:shakespeare
+python -m experiments.char_lm --config.text=FILE                     a text of your own
+python -m experiments.char_lm --config=configs/char_lm.py:smoke      does it run at all
+"""
+
+from ml_collections import ConfigDict
+
+from lstm_jax.config import FITTING, LAYERS, Field, make_config, parse_arg, standard_fields
+
+ARGS = {
+    "smoke": "sentences of a small grammar, no file needed: shows in under a minute that it runs",
+    "warpeace": "War and Peace; embedding 50, LSTM 128, 10 epochs, as in a tutorial (the default)",
+    "shakespeare": "the tiny Shakespeare of char-rnn; two layers of 128 with dropout",
+}
+
+FIELDS = standard_fields(
+    FITTING,
+    LAYERS,
+    rows=("warpeace",),
+    learning_rate=0.004,
+    clip_norm=5.0,
+    schedule="cosine",
+) | {
+    "text": Field(
+        "warpeace",
+        "name of a text (warpeace, shakespeare) or path of a file; made: a small grammar",
+    ),
+    "unknown": Field(
+        "refuse",
+        "what is done with characters that the vocabulary of init_from does not have",
+        choices=("refuse", "skip"),
+    ),
+    "length": Field(100, "characters per update and stream; gradients go no further back", low=1),
+    "embedding_size": Field(50, "numbers that stand for a character; 0: a unit vector", low=0),
+    "tied": Field(False, "whether the softmax uses the embedding as its weights"),
+    "train_share": Field(
+        0.8, "share of the text, from its start, to train on", above=0.0, high=0.98
+    ),
+    "valid_share": Field(
+        0.1,
+        "share after that which decides the best epoch; the rest is the test",
+        above=0.0,
+        high=0.5,
+    ),
+    "temperatures": Field(
+        (0.5, 0.8, 1.0), "of the samples that are written after each epoch", low=0.0
+    ),
+    "sample_length": Field(300, "characters of each sample; 0: no samples", low=0, high=10**6),
+}
+
+_ROWS = {
+    "smoke": {
+        "text": "made",
+        "num_epochs": 8,
+        "batch_size": 16,
+        "length": 50,
+        "hidden_size": 32,
+        "embedding_size": 8,
+        "learning_rate": 0.02,
+        "sample_length": 120,
+    },
+    "warpeace": {"text": "warpeace"},
+    "shakespeare": {
+        "text": "shakespeare",
+        "num_layers": 2,
+        "dropout": 0.2,
+        "num_epochs": 20,
+        "patience": 4,
+    },
+}
+
+
+def get_config(arg: str = "warpeace") -> ConfigDict:
+    """The settings of a row."""
+    parse_arg(arg, ARGS)
+    return make_config(FIELDS, rows=(arg,), **_ROWS[arg])

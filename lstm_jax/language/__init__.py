@@ -1,0 +1,1 @@
+"""Language models over characters: fitted, judged, sampled from, and looked into."""

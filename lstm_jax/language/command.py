@@ -1,0 +1,120 @@
+"""What the command of a language model prints: the table of a run, and text that it writes."""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lstm_jax.config import CommandLine, ConfigError, Field, Fields, make_config
+from lstm_jax.data import DataError
+from lstm_jax.fitting import Entry
+from lstm_jax.fitting.pictures import plot_fit
+from lstm_jax.language.generate import writer
+from lstm_jax.language.problem import read_run
+from lstm_jax.record.refusal import writing
+from lstm_jax.tables import format_duration
+
+GENERATE: Fields = {
+    "generate": Field(
+        None, "text to go on from, with the weights of --workdir; nothing is trained", of=str
+    ),
+    "temperature": Field(0.8, "of --generate; 0: always the likeliest character", low=0.0),
+    "top_k": Field(None, "of --generate: only the likeliest so many; auto: all", low=1, of=int),
+    "length": Field(500, "of --generate: characters to write", low=1, high=10**7),
+    "sample_seed": Field(0, "of --generate: decides what is drawn", low=0, high=2**32 - 1),
+}
+
+
+def bits(nats: float) -> float:
+    """Nats in bits.
+
+    Example:
+      >>> bits(math.log(2))
+      1.0
+    """
+    return nats / math.log(2)
+
+
+def generate(command_line: CommandLine) -> int | None:
+    """Answers ``--generate``: the text, then what the model writes, as it is written."""
+    extra = command_line.extra
+    if extra["generate"] is None:
+        return None
+    if command_line.workdir is None:
+        raise ConfigError("--generate: needs --workdir=RUN, the folder of a trained model")
+    run = read_run(
+        Path(command_line.workdir), lambda **values: make_config(command_line.fields, **values)
+    )
+    text = extra["generate"]
+    try:
+        seed = run.vocabulary.encode(text or "\n")
+    except DataError as error:
+        raise ConfigError(f"--generate={text}: {error}") from None
+    key = jax.random.key(extra["sample_seed"], impl="threefry2x32")
+    how = (extra["length"], extra["temperature"], extra["top_k"])
+    sys.stdout.write(text)
+    for piece in writer(run.model)(run.params, seed, key, *how):
+        sys.stdout.write(run.vocabulary.decode(piece))
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return 0
+
+
+def report(entries: Sequence[Entry], workdir: Path) -> None:
+    """Prints the table of the rows and the last samples, and draws a picture of each row."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="nats (bits) per character")
+    for column in ("row", "weights", "epochs", "train", "valid", "test", "unsure", "time/epoch"):
+        table.add_column(column, justify="left" if column == "row" else "right")
+    for entry in entries:
+        table.add_row(*_cells(entry))
+        picture = entry.path / "fit.png"
+        with writing(picture):
+            plot_fit(picture, entry.fitted.records, entry.name, label="nats per character")
+    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    print(
+        "best: the epoch of the least validation loss, whose weights are tested; unsure: share of"
+    )
+    print("test characters with a probability below 1/2")
+    for entry in entries:
+        for file in sorted((entry.path / "samples").glob("epoch-*.txt"))[-1:]:
+            print(f"\n{file}\n\n{file.read_text(encoding='utf-8').rstrip()}")
+    for entry in entries:
+        print(f"\nlearning curves:  {entry.path / 'fit.png'}")
+        command = f"python -m experiments.char_lm --generate=TEXT --workdir={entry.path}"
+        print(f"write with it:    {command}")
+
+
+def _cells(entry: Entry) -> list[str]:
+    result: dict[str, Any] = entry.fitted.result or {}
+    parts = [result["best"][part]["loss"] for part in ("train", "valid")] if result["best"] else []
+    parts = [*parts, result["test"]["loss"]]
+    said = [f"{nats:.3f} ({bits(nats):.3f})" for nats in parts]
+    said = ["-"] * (3 - len(said)) + said
+    cost = epoch_seconds(entry.path)
+    return [
+        entry.name,
+        f"{result['num_weights']:,}",
+        f"{result['best_epoch']} of {result['epochs']}",
+        *said,
+        f"{result['test']['error']:.1%}",
+        format_duration(cost) if cost else "-",
+    ]
+
+
+def epoch_seconds(path: Path) -> float | None:
+    """The median time of an epoch over a run's sessions; None where none ended."""
+    import statistics
+
+    try:
+        sessions = json.loads((path / "provenance.json").read_bytes())["sessions"]
+    except (OSError, ValueError, KeyError):
+        return None
+    times = [s for session in sessions for s in session.get("epoch_seconds", {}).values()]
+    return statistics.median(times) if times else None
