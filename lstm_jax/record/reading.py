@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.record import archive
-from lstm_jax.record.folder import CURVES, PROVENANCE, RESULT, TRIALS
+from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, PROVENANCE, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
 from lstm_jax.record.refusal import reason, refuse
@@ -122,6 +122,28 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         epochs=epochs,
         result=_read_json(path / RESULT) if (path / RESULT).exists() else {},
     )
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray] | None:
+    """The arrays of the newest checkpoint that is whole; None where there is none yet.
+
+    Raises:
+      RunFolderError: in one line, where there are only damaged ones.
+
+    >>> read_checkpoint("/no/such/run") is None
+    True
+    """
+    damage = ""
+    for name in (CHECKPOINT, PREVIOUS):
+        try:
+            return archive.unpack((Path(path) / name).read_bytes())[0]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            damage = damage or f"is damaged ({reason(error)}), and so is the one before it"
+    if damage:
+        refuse(Path(path) / CHECKPOINT, f"{damage}; starting the run again goes on without them")
+    return None
 
 
 def _read_curves(file: Path) -> tuple[dict[int, np.ndarray], int]:

@@ -1,0 +1,238 @@
+"""What the pictures share: colors by role, an axis of time with the marks through all panels."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstm_jax.cells.cell import NET
+from lstm_jax.inspect.looks import Look
+from lstm_jax.record.archive import put_in_place, write_beside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, RULE, MARK = "#1c1f24", "#6d737c", "#d5d8dc", "#c8352b"
+ROLES: dict[str, tuple[str, str]] = {
+    "i": ("input gate", "#d9822b"),
+    "f": ("forget gate", "#8056a8"),
+    "o": ("output gate", "#2a8a7f"),
+    "r": ("reset gate", "#a8567f"),
+    "u": ("update gate", "#8056a8"),
+    "z": ("cell input", "#7b8794"),
+    "n": ("candidate", "#7b8794"),
+    "c": ("cell state", "#2f5fa8"),
+    "h": ("cell output", "#4a90c2"),
+    "y": ("output unit", "#1d7a4c"),
+}
+"""What the letters stand for, and their colors; u is the z of cells that have no c."""
+MANY_UNITS = 48
+"""More rows than this are not drawn: they would be lines of a pixel."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "axes.titlesize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def new_figure(
+    title: str, heights: Sequence[float], *, columns: int = 1, width: float = 9.4
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its panels, row by row; in one column they share the time axis.
+
+    Args:
+      title: above all of it, on the left.
+      heights: of the rows, in inches.
+      columns: panels in a row.
+      width: in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, sum(heights) + 0.75), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(
+            len(heights),
+            columns,
+            sharex=columns == 1,
+            squeeze=False,
+            height_ratios=list(heights),
+        )
+        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, color=INK, linespacing=1.35)
+    return figure, list(panels.ravel())
+
+
+def set_time(panels: Sequence[Axes], seen: Look, *, cells: bool = False) -> None:
+    """The axis of time below, and the marks through every panel.
+
+    cells: each step is a column of color, which a mark must not hide: it is framed.
+    """
+    length = seen.meta["length"]
+    for panel in panels:
+        panel.set_xlim(-0.7, length - 0.3)
+        for mark in seen.marks if len(seen.marks) <= 8 else ():
+            if cells:
+                for edge in (mark - 0.5, mark + 0.5):
+                    panel.axvline(edge, color=MARK, linewidth=0.7)
+                continue
+            panel.axvline(mark, color=MARK, linewidth=5, alpha=0.13, zorder=0)
+            panel.axvline(mark, color=MARK, linewidth=0.8, alpha=0.55, zorder=0.5)
+    panels[-1].set_xlabel("time step t")
+
+
+def name_panel(panel: Axes, title: str, label: str = "") -> None:
+    """A title on the left, and the name of the vertical axis with its unit."""
+    panel.set_title(title, loc="left", fontsize=9.5, color=INK, pad=4)
+    if label:
+        panel.set_ylabel(label)
+    panel.grid(axis="y", color=RULE, linewidth=0.6)
+    panel.set_axisbelow(True)
+
+
+def say(
+    panel: Axes,
+    t: Any,
+    y: Any,
+    text: str,
+    color: str,
+    *,
+    side: bool = False,
+    left: bool = False,
+) -> None:
+    """A number beside a point: above or below it, or to its side."""
+    from matplotlib.patheffects import withStroke
+
+    up = y >= 0 or side or left
+    panel.annotate(
+        text,
+        (t, y),
+        xytext=(5, 3) if side else (-4, 14) if left else (0, 5 if up else -5),
+        textcoords="offset points",
+        color=color,
+        fontsize=8.5,
+        ha="left" if side else "right" if left else "center",
+        va="bottom" if up else "top",
+        zorder=6,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
+    )
+
+
+def role_of(name: str, arrays: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    """What an array is, in words, and its color.
+
+    >>> role_of("0/z", {"0/z": np.ones(1), "0/c": np.ones(1)})[0], role_of("z", {"z": 1})[0]
+    ('cell input', 'update gate')
+    """
+    place, _, letter = name.rpartition("/")
+    if letter.startswith(NET):
+        return f"net input of {letter.removeprefix(NET)}", FAINT
+    if letter == "z" and f"{place}/c".lstrip("/") not in arrays:
+        letter = "u"
+    return ROLES.get(letter, (letter, FAINT))
+
+
+def said(name: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """The role, the letter, and where in the structure it is.
+
+    >>> said("1/forward/i", {})
+    'input gate i, layer 1 forward'
+    """
+    place, _, letter = name.rpartition("/")
+    role = role_of(name, arrays)[0]
+    words = role if role == letter else f"{role} {letter}"
+    parts = [f"layer {step}" if step.isdigit() else step for step in place.split("/") if step]
+    return ", ".join([words, " ".join(parts)]) if parts else words
+
+
+def is_gate(name: str, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether an array opens and closes something: its numbers are shares, 0 shut and 1 open."""
+    role = role_of(name, arrays)[0]
+    if role.endswith("gate"):
+        return True
+    place, _, letter = name.rpartition("/")
+    net = arrays.get(f"{place}/{NET}{letter}".lstrip("/"))
+    if net is None or letter in ROLES:
+        return False
+    return bool(np.allclose(arrays[name], 1 / (1 + np.exp(-net)), atol=1e-5))
+
+
+def gates_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """The gates among arrays, layer by layer; those that a switch has taken away left out."""
+    found = [n for n, v in arrays.items() if is_gate(n, arrays) and not (np.asarray(v) == 1).all()]
+    return natural(found)
+
+
+def memories_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """What holds the memory: the cell states c, and h of a cell that has no c."""
+    found = []
+    for name in arrays:
+        place, _, letter = name.rpartition("/")
+        if letter == "c" or (letter == "h" and _own_memory(place, arrays)):
+            found.append(name)
+    return natural(found)
+
+
+def _own_memory(place: str, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether h is the only state there: no c beside it, and no cells below it (a whole stack)."""
+    head = f"{place}/" if place else ""
+    below = [name for name in arrays if name.startswith(head) and "/" in name[len(head) :]]
+    return f"{head}c" not in arrays and not below
+
+
+def natural(names: Sequence[str]) -> list[str]:
+    """Names with numbers in the order of the numbers.
+
+    >>> natural(["10/i", "2/i"])
+    ['2/i', '10/i']
+    """
+    return sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in _split(name)])
+
+
+def _split(name: str) -> list[str]:
+    return re.findall(r"\d+|\D+", name)
+
+
+def png_of(figure: Figure, dpi: int = 110) -> bytes:
+    """The bytes of a PNG, the same for the same figure."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+    return file.getvalue()
+
+
+def svg_of(figure: Figure) -> bytes:
+    """The bytes of an SVG, the same for the same figure; text stays text."""
+    import matplotlib as mpl
+
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lstm_jax"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def write_pictures(figure: Figure, path: str | os.PathLike[str], dpi: int = 110) -> list[Path]:
+    """Writes a figure as PATH.png and PATH.svg, each whole or absent."""
+    files = []
+    for ending, data in ((".png", png_of(figure, dpi)), (".svg", svg_of(figure))):
+        file = Path(f"{os.fspath(path)}{ending}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_beside(file, data)
+        put_in_place(file)
+        files.append(file)
+    return files
