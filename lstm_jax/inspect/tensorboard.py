@@ -156,10 +156,11 @@ class RunBoard:
     def log_trial(self, record: Mapping[str, Any]) -> None:
         """Takes the outcome of a finished trial; the same trial again replaces it.
 
-        With the next progress, or at the end, `tb/trials` has of all that are known by then: the
+        With the next progress, or at the end, the files have of all that are known by then: the
         share solved with its Wilson interval, and of the solved ones the mean `num_sequences` with
-        its interval, `num_wrong` and `mean_test_error`, and the distribution of `num_sequences`. A
-        resumed run logs the records of the earlier starts once more.
+        its interval of Student's t, the means of `num_wrong` and `mean_test_error`, and the
+        distribution of `num_sequences`. A resumed run logs the records of the earlier starts once
+        more.
 
         Args:
           record: as in `trials.jsonl`; at least `trial`, `status` and `num_sequences`.
@@ -216,20 +217,19 @@ class RunBoard:
             self._untold = False
 
     def _write_outcome(self) -> None:
-        """What the finished trials came to: the session's means, and the bands of the charts."""
+        """What the finished trials came to: the session's means, and the bands of the charts.
+
+        The HParams page shows five metrics unasked, so the session has these five.
+        """
         found = outcomes(list(self._records.values()))
         solved, counts = found["trial/solved"], np.array(found["trial/sequences_to_solve"])
         session = {tag: float(np.mean(values)) for tag, values in found.items() if values}
-        session["trial/finished"] = len(solved)
         if self.paper is not None and math.isfinite(self.paper.num_sequences):
             session["paper/sequences_to_solve"] = self.paper.num_sequences
         ends = wilson_interval(int(sum(solved)), len(solved))
         bands = dict(zip(SOLVED, (session["trial/solved"], *ends), strict=True))
-        session |= {"trial/solved_low": ends[0], "trial/solved_high": ends[1]}
         if len(counts) > 1:
-            mean, low, high = mean_and_interval(counts)
-            bands |= dict(zip(SEQUENCES, (mean, low, high), strict=True))
-            session |= {"trial/sequences_low": low, "trial/sequences_high": high}
+            bands |= dict(zip(SEQUENCES, mean_and_interval(counts), strict=True))
         _write(self._outcome_file, session, self._step)
         _write(self._open_file(), bands, self._step)
         if len(counts):
