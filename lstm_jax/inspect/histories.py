@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.inspect.looks import recorder
-from lstm_jax.inspect.runs import Run
-from lstm_jax.lanes import named_leaves
-from lstm_jax.tasks.task import Example
+from lstm_jax.inspect.looks import Look
 
 LEFT, RIGHT = 0.1, 0.9
 """Left- and right-saturated: below and above (Karpathy, Johnson & Li 2015, section 4.3)."""
-MOST_STEPS = 20_000  # of the sequences that shares are taken over
+MOST_STEPS, MOST_SEQUENCES = 20_000, 64  # that shares are taken over
+
+
+class Inspectable(Protocol):
+    """What the pictures of a run need to know of it: a `Run` of trials, or another kind's.
+
+    A kind without trials has one, of number 0. Moments are training sequences, or what else the
+    kind counts, rising.
+    """
+
+    path: Path
+    is_finished: bool
+
+    def trials(self) -> list[int]: ...
+    def default_trial(self) -> int: ...
+    def moments(self, trial: int) -> list[int]: ...
+    def last_moment(self, trial: int) -> int: ...
+    def look(self, trial: int, sequence: int = 0, moment: int | None = None) -> Look: ...
+    def weights(self, trial: int, moment: int | None = None) -> dict[str, np.ndarray]: ...
 
 
 class History(NamedTuple):
@@ -45,7 +58,7 @@ class Shares(NamedTuple):
     right: np.ndarray
 
 
-def history(run: Run, trial: int, sequence: int = 0) -> History:
+def history(run: Inspectable, trial: int, sequence: int = 0) -> History:
     """Weights, and gates and states over one test sequence, at every moment kept.
 
     Raises:
@@ -53,21 +66,13 @@ def history(run: Run, trial: int, sequence: int = 0) -> History:
     """
     run.last_moment(trial)
     moments = run.moments(trial)
-    example = run.example(sequence, trial)
-    params = [run.params(trial, moment) for moment in moments]
-    play = recorder(run.network)
-    seen = [jax.device_get(play(p, example)[1]) for p in params]
-    stop = int(example.length)
-    weights = [dict(named_leaves(jax.device_get(p))) for p in params]
-    return History(
-        moments,
-        {name: np.stack([w[name] for w in weights]) for name in weights[0]},
-        {name: np.stack([s[name][:stop] for s in seen]) for name in seen[0]},
-    )
+    seen = [run.look(trial, sequence, moment).arrays for moment in moments]
+    weights = [run.weights(trial, moment) for moment in moments]
+    return History(moments, *(_stacked(parts) for parts in (weights, seen)))
 
 
 def saturation(
-    run: Run, trial: int, sequences: int | None = None
+    run: Inspectable, trial: int, moment: int | None = None
 ) -> tuple[dict[str, Shares], dict[str, Any]]:
     """The shares of each recorded array that has units, over many test sequences.
 
@@ -77,30 +82,19 @@ def saturation(
     Raises:
       RunFolderError: in one line, where the run has no such trial or no such weights.
     """
-    params = run.params(trial, sequences)
-    number = int(np.clip(MOST_STEPS // run.task.length, 4, 64))
-    play = recorder(run.network)
+    counts: dict[str, np.ndarray] = {}
+    sequences = steps = 0
+    while sequences < MOST_SEQUENCES and steps < MOST_STEPS:
+        seen = run.look(trial, sequences, moment)
+        for name, value in seen.arrays.items():
+            if value.ndim == 2:
+                count = np.stack([(value < LEFT).sum(axis=0), (value > RIGHT).sum(axis=0)])
+                counts[name] = counts.get(name, np.zeros_like(count)) + count
+        sequences += 1
+        steps += seen.meta["length"]
+    shares = {name: Shares(*(count / steps)) for name, count in counts.items()}
+    return shares, {"sequences": sequences, "steps": steps}
 
-    def counts(example: Example) -> dict[str, tuple[Any, Any]]:
-        _, arrays = play(params, example)
-        valid = (jnp.arange(run.task.length, dtype=jnp.int32) < example.length)[:, None]
-        return {
-            name: (
-                jnp.sum((value < LEFT) & valid, axis=0, dtype=jnp.int32),
-                jnp.sum((value > RIGHT) & valid, axis=0, dtype=jnp.int32),
-            )
-            for name, value in arrays.items()
-            if value.ndim == 2
-        }
 
-    count = jax.jit(counts)
-    total: Mapping[str, Any] | None = None
-    steps = 0
-    for n in range(number):
-        example = run.example(n, trial)
-        found = jax.device_get(count(example))
-        total = found if total is None else jax.tree.map(np.add, total, found)
-        steps += int(example.length)
-    assert total is not None
-    shares = {name: Shares(left / steps, right / steps) for name, (left, right) in total.items()}
-    return shares, {"sequences": number, "steps": steps}
+def _stacked(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}

@@ -6,18 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lstm_jax.inspect.runs import Run
 from lstm_jax.network import Network
 from lstm_jax.record import archive
 from lstm_jax.record.refusal import reason, refuse, writing
 from lstm_jax.recording import record_network
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Params
+
+if TYPE_CHECKING:
+    from lstm_jax.inspect.runs import Run
 
 
 class Look(NamedTuple):

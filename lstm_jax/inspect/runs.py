@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from lstm_jax.build import Built, build_trial
 from lstm_jax.config import LEARNING, NETWORK, RUN, Config
+from lstm_jax.inspect.looks import Look, look
 from lstm_jax.lanes import EMPTY, named_leaves, part
 from lstm_jax.network import Network
 from lstm_jax.record.folder import CHECKPOINT
@@ -123,6 +124,14 @@ class Run:
             return f"UNFINISHED, {at:,} sequences so far"
         return f"after {at:,} sequences (UNFINISHED, {now:,} so far)"
 
+    def look(self, trial: int, sequence: int = 0, moment: int | None = None) -> Look:
+        """A test sequence through the weights of a moment, the last one unless given."""
+        return look(self, trial, sequence, moment)
+
+    def weights(self, trial: int, moment: int | None = None) -> dict[str, np.ndarray]:
+        """The weights of a moment by their names, the last ones unless given."""
+        return dict(named_leaves(jax.device_get(self.params(trial, moment))))
+
     # ---- what it is made of
 
     @cached_property
@@ -150,8 +159,9 @@ class Run:
         Raises:
           RunFolderError: where the run has no such trial, or none of its weights then.
         """
-        last = self.last_moment(trial)
-        at = last if sequences is None else sequences
+        if sequences == 0:
+            return self._begin(self.require_trial(trial)).params
+        at = self.last_moment(trial) if sequences is None else sequences
         if at == 0:
             return self._begin(trial).params
         if trial in self._flying and at == self._flying[trial][0]:
@@ -205,6 +215,15 @@ def config_of(files: RunFiles) -> Config:
     fields = {**RUN, **NETWORK, **LEARNING}
     given = {name: field.default for name, field in fields.items()} | dict(files.config)
     return ConfigDict({k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def refuse_fit(files: RunFiles) -> Run:
+    """Says that a fit to a data set, of a kind that nobody has told how, cannot be looked into."""
+    return refuse(
+        files.path,
+        "is a fit to a data set of a kind that cannot be looked into; give the folder of a run of "
+        "trials, such as python -m experiments.adding",
+    )
 
 
 def _in_flight(path: Path) -> dict[int, tuple[int, dict[str, np.ndarray]]]:
