@@ -20,7 +20,8 @@ FIELDS = standard_fields(
     FITTING,
     LAYERS,
     rows=("warpeace",),
-    learning_rate=0.004,
+    batch_size=16,
+    learning_rate=0.01,
     clip_norm=5.0,
     schedule="cosine",
 ) | {
@@ -33,7 +34,7 @@ FIELDS = standard_fields(
         "what is done with characters that the vocabulary of init_from does not have",
         choices=("refuse", "skip"),
     ),
-    "length": Field(100, "characters per update and stream; gradients go no further back", low=1),
+    "length": Field(50, "characters per update and stream; gradients go no further back", low=1),
     "embedding_size": Field(50, "numbers that stand for a character; 0: a unit vector", low=0),
     "tied": Field(False, "whether the softmax uses the embedding as its weights"),
     "train_share": Field(
@@ -55,8 +56,6 @@ _ROWS = {
     "smoke": {
         "text": "made",
         "num_epochs": 8,
-        "batch_size": 16,
-        "length": 50,
         "hidden_size": 32,
         "embedding_size": 8,
         "learning_rate": 0.02,
