@@ -39,8 +39,7 @@ def attention_weights(scores: Array, valid: Array | None = None) -> Array:
     scores = jnp.where(valid, scores, jnp.zeros_like(scores))
     top = jnp.max(scores, initial=-jnp.inf, where=valid)
     top = jax.lax.stop_gradient(jnp.where(valid.any(), top, jnp.zeros_like(top)))
-    # Zeroed before exp as well: where(valid, exp(inf), 0) has a NaN for gradient.
-    raised = jnp.where(valid, jnp.exp(jnp.where(valid, scores - top, jnp.zeros_like(scores))), 0)
+    raised = jnp.where(valid, jnp.exp(scores - top), jnp.zeros_like(scores))
     total = raised.sum()
     return raised / jnp.where(total > 0, total, jnp.ones_like(total))
 

@@ -18,6 +18,7 @@ PURE = (
     "readout",
     "attention",
     "pooling",
+    "classifier",
     "network",
     "recording",
     "tasks",

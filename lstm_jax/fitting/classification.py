@@ -1,0 +1,79 @@
+"""A classifier as a model to be fitted: cross-entropy, the penalty on weights, accuracy."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.classifier import Classifier, ClassifierParams
+from lstm_jax.fitting.model import Mean, Metrics, Model, mean_of
+from lstm_jax.types import Array
+
+
+class Labelled(NamedTuple):
+    """Sequences of known classes; the first axis counts them."""
+
+    inputs: Any  # words int [B, T] or numbers [B, T, D]
+    lengths: Any  # int [B]
+    labels: Any  # int [B]
+
+
+def classification(net: Classifier, *, l2: float = 0.0) -> Model:
+    """The model whose loss is ``-log y_label``, in the mean, plus ``l2 / 2 * sum w^2``.
+
+    The penalty is on all weights but biases and words. Batches are ``(Labelled, weight [B])``, as
+    `shuffled` and `in_order` make them; its metrics are "loss", in nats, without the penalty, and
+    "accuracy".
+
+    Args:
+      net: a classifier.
+      l2: weight of the penalty.
+
+    Example:
+      >>> from lstm_jax.cells import gru
+      >>> from lstm_jax.classifier import classifier
+      >>> from lstm_jax.pooling import pooling
+      >>> from lstm_jax.structures import layer
+      >>> model = classification(classifier(layer(gru(2, 3)), pooling("last", 3), 4))
+      >>> params = model.init(jax.random.key(0))
+      >>> signals = Labelled(jnp.ones((2, 5, 2)), jnp.array([5, 3]), jnp.array([0, 1]))
+      >>> _, metrics = model.evaluate(params, (), (signals, jnp.ones(2)))
+      >>> sorted(metrics)
+      ['accuracy', 'loss']
+    """
+
+    def run(params: Any, batch: Any, keys: Array | None) -> Metrics:
+        signals, weight = batch
+        if keys is None:
+            logits = jax.vmap(net.logits, (None, 0, 0))(params, signals.inputs, signals.lengths)
+        else:
+            logits = jax.vmap(net.logits, (None, 0, 0, 0))(
+                params, signals.inputs, signals.lengths, keys
+            )
+        labels = signals.labels[:, None]
+        nats = -jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), labels, axis=1)[:, 0]
+        right = (jnp.argmax(logits, axis=1) == signals.labels).astype(weight.dtype)
+        return {"loss": mean_of(nats, weight), "accuracy": mean_of(right, weight)}
+
+    def loss(params: Any, carry: Any, batch: Any, key: Array) -> tuple[Array, Any]:
+        metrics = run(params, batch, jax.random.split(key, batch[1].shape[0]))
+        mean = metrics["loss"].total / metrics["loss"].weight
+        return mean + l2 / 2 * squared_weights(params), (carry, metrics)
+
+    def evaluate(params: Any, carry: Any, batch: Any) -> tuple[Any, Metrics]:
+        return carry, run(params, batch, None)
+
+    return Model(net.init, lambda batch: (), loss, evaluate)
+
+
+def squared_weights(params: ClassifierParams) -> Array:
+    """The sum of the squares of all weights but biases (vectors) and words.
+
+    Example:
+      >>> from lstm_jax.readout import ReadoutParams
+      >>> units = ReadoutParams(jnp.ones((2, 3)), jnp.ones(2))
+      >>> float(squared_weights(ClassifierParams(jnp.ones((9, 2)), (), (), units)))
+      6.0
+    """
+    leaves = jax.tree.leaves(params._replace(embedding=None))
+    return sum((jnp.vdot(w, w) for w in leaves if w.ndim > 1), jnp.float32(0))
