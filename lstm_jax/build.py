@@ -17,6 +17,7 @@ from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
 from lstm_jax.plugins import find_cell
+from lstm_jax.pooling import Pooling, pooling
 from lstm_jax.readout import Readout, readout, units_readout
 from lstm_jax.stopping import StopRule, all_of, consecutive_correct, few_wrong, mean_error_below
 from lstm_jax.structures import Structure, bidirectional, layer, stack
@@ -212,6 +213,23 @@ def build_structure(config: Config, input_size: int) -> Structure:
         both = config.bidirectional
         parts.append(bidirectional(cell, build_cell(config, size)) if both else layer(cell))
     return stack(*parts, residual=config.residual, dropout=config.dropout)
+
+
+def build_pooling(config: Config, structure: Structure) -> Pooling:
+    """The pooling of a configuration (the fields of `lstm_jax.config.POOLING`) over a structure.
+
+    Example:
+      >>> from lstm_jax.config import LAYERS, POOLING, make_config
+      >>> made = make_config(LAYERS | POOLING, hidden_size=4, bidirectional=True, pooling="dot")
+      >>> build_pooling(made, build_structure(made, 3)).size
+      8
+    """
+    return pooling(
+        config.pooling,
+        structure.output_size,
+        attention_size=config.attention_size,
+        backward_size=structure.output_size // 2 if config.bidirectional else 0,
+    )
 
 
 def _with_options(config: Config, make: Callable[..., Cell]) -> Callable[..., Cell]:

@@ -14,7 +14,7 @@ from lstm_jax.config.fields import (
     show,
     valid_values,
 )
-from lstm_jax.config.fitting import FITTING, LAYERS, check_fitting
+from lstm_jax.config.fitting import FITTING, LAYERS, POOLING, check_fitting
 from lstm_jax.config.standard import (
     EVERY_STEP,
     EXAM,
@@ -39,6 +39,7 @@ __all__ = [
     "MEAN_ERROR",
     "MOST_STEPS",
     "NETWORK",
+    "POOLING",
     "RUN",
     "WINDOW",
     "CommandLine",

@@ -77,6 +77,16 @@ LAYERS: Fields = {
     ),
 }
 
+POOLING: Fields = {
+    "pooling": Field(
+        "last",
+        "what a sequence's outputs come to. last: that of the last step (of the first, for layers "
+        "that run backwards); mean, max: unit by unit; dot, additive: attention",
+        choices=("last", "mean", "max", "dot", "additive"),
+    ),
+    "attention_size": Field(32, "additive: units of the attention", low=1, high=10_000),
+}
+
 
 def check_fitting(config: Any) -> None:
     """Raises ConfigError where fields of FITTING and LAYERS contradict each other.

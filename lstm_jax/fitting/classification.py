@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.classifier import Classifier, ClassifierParams
-from lstm_jax.fitting.model import Mean, Metrics, Model, mean_of
+from lstm_jax.fitting.model import Metrics, Model, mean_of
 from lstm_jax.types import Array
 
 
@@ -15,7 +16,22 @@ class Labelled(NamedTuple):
 
     inputs: Any  # words int [B, T] or numbers [B, T, D]
     lengths: Any  # int [B]
-    labels: Any  # int [B]
+    labels: Any  # int [B]; -1: not there, but to fill up
+
+
+def fill(data: Labelled, size: int) -> Labelled:
+    """The sequences of a set, and so many that are not there that there are `size`.
+
+    They are never counted. Sets of different sizes so share a compiled program.
+
+    Example:
+      >>> fill(Labelled(np.ones((2, 5)), np.array([5, 4]), np.array([1, 0])), 3).labels.tolist()
+      [1, 0, -1]
+    """
+    missing = size - len(data.labels)
+    inputs = np.pad(data.inputs, [(0, missing)] + [(0, 0)] * (np.ndim(data.inputs) - 1))
+    lengths = np.pad(data.lengths, (0, missing), constant_values=1)
+    return Labelled(inputs, lengths, np.pad(data.labels, (0, missing), constant_values=-1))
 
 
 def classification(net: Classifier, *, l2: float = 0.0) -> Model:
@@ -50,14 +66,15 @@ def classification(net: Classifier, *, l2: float = 0.0) -> Model:
             logits = jax.vmap(net.logits, (None, 0, 0, 0))(
                 params, signals.inputs, signals.lengths, keys
             )
-        labels = signals.labels[:, None]
+        weight = jnp.where(signals.labels >= 0, weight, jnp.zeros_like(weight))
+        labels = jnp.maximum(signals.labels, 0)[:, None]
         nats = -jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), labels, axis=1)[:, 0]
         right = (jnp.argmax(logits, axis=1) == signals.labels).astype(weight.dtype)
         return {"loss": mean_of(nats, weight), "accuracy": mean_of(right, weight)}
 
     def loss(params: Any, carry: Any, batch: Any, key: Array) -> tuple[Array, Any]:
         metrics = run(params, batch, jax.random.split(key, batch[1].shape[0]))
-        mean = metrics["loss"].total / metrics["loss"].weight
+        mean = metrics["loss"].total / jnp.maximum(metrics["loss"].weight, 1)
         return mean + l2 / 2 * squared_weights(params), (carry, metrics)
 
     def evaluate(params: Any, carry: Any, batch: Any) -> tuple[Any, Metrics]:

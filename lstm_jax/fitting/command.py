@@ -31,12 +31,27 @@ FREE_FIELDS = ("chunk", "rows")
 """Config fields that change no result: a resumed run may differ in them."""
 
 
+def describe(name: str, config: Config, problem: Problem) -> str:
+    """What a row would run, in words; nothing is computed."""
+    params = jax.eval_shape(problem.model.init, jax.random.key(0))
+    sizes = [f"train {problem.train.num_examples:,}"]
+    parts = {"valid": problem.valid} if problem.valid else {}
+    sizes += [f"{k} {v.num_examples:,}" for k, v in {**parts, **problem.test}.items()]
+    return "\n".join(
+        [
+            f"{name}: {num_weights(params):,} weights",
+            f"  examples  {', '.join(sizes)}",
+            f"  updates   {problem.train.num_steps:,} an epoch, {config.num_epochs} epochs at most",
+        ]
+    )
+
+
 class Entry(NamedTuple):
     """A row that was fitted."""
 
     name: str
     config: Config
-    problem: Problem
+    problem: Any  # as the experiment's `build` made it
     fitted: Fitted
     path: Path
 
@@ -55,6 +70,11 @@ class Fitting(NamedTuple):
       report: ``(entries, workdir) -> None``; prints what the rows came to.
       check: raises ``ConfigError`` for fields that contradict each other.
       extra_flags: flags of its own, {name: Field}.
+      run: ``(problem, config, folder, label=, stopped=, line=) -> Fitted``; `fit`, or what makes
+        many fits of what `build` gives.
+      describe: ``(name, config, problem) -> text`` for --dry_run.
+      unit: what the records of a run folder count.
+      small: whether the settings of `lstm_jax.runtime` for networks of tens of units are made.
       instead: ``(command_line) -> exit status``, or None to go on; for what a flag asks for in
         place of fitting, such as text from a finished run.
     """
@@ -64,10 +84,14 @@ class Fitting(NamedTuple):
     config_path: str
     fields: Fields
     args: Mapping[str, str]
-    build: Callable[[Config, Mapping[str, Any]], Problem]
+    build: Callable[[Config, Mapping[str, Any]], Any]
     report: Callable[[Sequence[Entry], Path], None]
     check: Callable[[Config], None] = check_fitting
     extra_flags: Fields = {}
+    run: Callable[..., Fitted] = fit
+    describe: Callable[[str, Config, Any], str] = describe
+    unit: str = "epoch"
+    small: bool = False
     instead: Callable[[CommandLine], int | None] = lambda command_line: None
 
 
@@ -88,7 +112,7 @@ def main(fitting: Fitting, argv: Sequence[str] | None = None) -> int:
         check=fitting.check,
     )
     try:
-        runtime.configure(small=False)
+        runtime.configure(small=fitting.small)
         status = fitting.instead(command_line)
         if status is not None:
             return status
@@ -98,7 +122,7 @@ def main(fitting: Fitting, argv: Sequence[str] | None = None) -> int:
         ]
         if command_line.dry_run:
             for name, config, problem in rows:
-                print(describe(name, config, problem))
+                print(fitting.describe(name, config, problem))
             return 0
         workdir = Path(command_line.workdir or default_workdir(fitting, command_line))
         return _run_rows(fitting, rows, workdir)
@@ -110,34 +134,21 @@ def main(fitting: Fitting, argv: Sequence[str] | None = None) -> int:
         exit_with(error)
 
 
-def describe(name: str, config: Config, problem: Problem) -> str:
-    """What a row would run, in words; nothing is computed."""
-    params = jax.eval_shape(problem.model.init, jax.random.key(0))
-    sizes = [f"train {problem.train.num_examples:,}"]
-    parts = {"valid": problem.valid} if problem.valid else {}
-    sizes += [f"{k} {v.num_examples:,}" for k, v in {**parts, **problem.test}.items()]
-    return "\n".join(
-        [
-            f"{name}: {num_weights(params):,} weights",
-            f"  examples  {', '.join(sizes)}",
-            f"  updates   {problem.train.num_steps:,} an epoch, {config.num_epochs} epochs at most",
-        ]
-    )
-
-
-def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Problem]], workdir: Path) -> int:
+def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Any]], workdir: Path) -> int:
     paths = [workdir / name if len(rows) > 1 else workdir for name, _, _ in rows]
     entries = []
     line = LiveLine()
     with ExitStack() as opened, stop_signals() as stopped:
         # All folders are opened first: a refusal of the last row must not come after an hour.
         folders = [
-            opened.enter_context(open_folder(path, name, config, problem))
+            opened.enter_context(open_folder(path, name, config, problem, fitting.unit))
             for (name, config, problem), path in zip(rows, paths, strict=True)
         ]
         for (name, config, problem), folder in zip(rows, folders, strict=True):
             try:
-                fitted = fit(problem, config, folder, label=name, stopped=stopped, line=line)
+                fitted = fitting.run(
+                    problem, config, folder, label=name, stopped=stopped, line=line
+                )
             finally:
                 line.close()
             if fitted.result is None:
@@ -150,7 +161,9 @@ def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Problem]], wor
     return 0
 
 
-def open_folder(path: Path, name: str, config: Config, problem: Problem) -> RunFolder:
+def open_folder(
+    path: Path, name: str, config: Config, problem: Any, unit: str = "epoch"
+) -> RunFolder:
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
     settings = plain_config(config) | dict(problem.identity)
-    return RunFolder.open(path, settings, name, free_fields=FREE_FIELDS, report=say, unit="epoch")
+    return RunFolder.open(path, settings, name, free_fields=FREE_FIELDS, report=say, unit=unit)

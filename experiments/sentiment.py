@@ -1,0 +1,277 @@
+"""Sentiment of sentences: a bidirectional LSTM beside TF-IDF and logistic regression.
+
+python -m experiments.sentiment                                        three sites, and all together
+python -m experiments.sentiment --config=configs/sentiment.py:pooling  last, mean, max, attention
+python -m experiments.sentiment --config=configs/sentiment.py:all --config.data=FILE    your own
+python -m experiments.sentiment --show="The battery is great, but the case broke."      look inside
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import sentiment as config_file
+from lstm_jax.build import build_pooling, build_structure
+from lstm_jax.classifier import classifier
+from lstm_jax.config import CommandLine, Config, ConfigError, Field, check_fitting, row_configs
+from lstm_jax.data import (
+    DATA_FLAG,
+    Sentences,
+    encode_sentences,
+    load_sentences,
+    tokenise,
+    word_vocabulary,
+)
+from lstm_jax.experiment import default_workdir
+from lstm_jax.fitting import (
+    Entry,
+    Fitting,
+    Labelled,
+    Repeat,
+    Repeats,
+    classification,
+    describe_repeats,
+    fit_repeats,
+    main,
+)
+from lstm_jax.fitting.accuracy import Accuracy, Difference, accuracy, compare
+from lstm_jax.fitting.classification import fill
+from lstm_jax.fitting.folds import stratified_folds
+from lstm_jax.fitting.repeats import FIRST
+from lstm_jax.inspect.words import plot_words
+from lstm_jax.interop.files import load_weights
+from lstm_jax.record.refusal import writing
+from lstm_jax.rows import say
+from lstm_jax.tables import markdown_table
+
+
+def choose(sentences: Sentences, site: str) -> Sentences:
+    """The sentences of one site, or all; ConfigError for a site that there is not."""
+    sites = dict.fromkeys(sentences.sites)
+    if site == "all":
+        return sentences
+    if site not in sites:
+        raise ConfigError(f"config.site={site}: must be one of {', '.join(sites)}, all")
+    at = [n for n, name in enumerate(sentences.sites) if name == site]
+    return Sentences(tuple(sentences.texts[n] for n in at), sentences.labels[at], (site,) * len(at))
+
+
+class Folds:
+    """The folds of a row: which sentences train, decide the epoch, and test."""
+
+    def __init__(self, config: Config, sentences: Sentences):
+        self.config, self.sentences = config, sentences
+        self.words = [tokenise(text) for text in sentences.texts]
+        self.strata = list(zip(sentences.sites, sentences.labels.tolist(), strict=True))
+        every = [self.split(n) for n in range(self.num_fits)]
+        self.sizes = [max(len(parts[part]) for parts in every) for part in range(3)]
+        self.num_words = max(len(self.vocabulary(train)) for train, _, _ in every)
+
+    @property
+    def num_fits(self) -> int:
+        """One for each fold of each seed."""
+        return self.config.num_folds * self.config.num_seeds
+
+    def split(self, number: int) -> list[np.ndarray]:
+        """The places of the sentences that train, decide and test in this fit."""
+        seed, fold = divmod(number, self.config.num_folds)
+        folds = stratified_folds(self.strata, self.config.num_folds, self.config.seed + seed)
+        test, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        parts = max(2, round(1 / self.config.valid_share))
+        inner = stratified_folds([self.strata[n] for n in rest], parts, 1000 + number)
+        return [rest[inner != 0], rest[inner == 0], test]
+
+    def vocabulary(self, train: np.ndarray) -> Any:
+        """The words of a training part."""
+        return word_vocabulary([self.words[n] for n in train], self.config.min_count)
+
+    def repeat(self, number: int) -> Repeat:
+        """The data of a fit."""
+        parts = self.split(number)
+        vocabulary = self.vocabulary(parts[0])
+        data = []
+        for at, size in zip(parts, self.sizes, strict=True):
+            inputs, lengths = encode_sentences(
+                [self.words[n] for n in at], vocabulary, self.config.max_words
+            )
+            data.append(fill(Labelled(inputs, lengths, self.sentences.labels[at]), size))
+        seed, fold = divmod(number, self.config.num_folds)
+        notes = {"seed": self.config.seed + seed, "fold": fold, "num_words": len(vocabulary)}
+        return Repeat(notes, 1000 * (self.config.seed + seed) + fold, *data)
+
+
+def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
+    """The net of a row, and its folds."""
+    folds = Folds(config, choose(load_sentences(config.data, extra["data_dir"]), config.site))
+    structure = build_structure(config, config.embedding_size)
+    net = classifier(
+        structure,
+        build_pooling(config, structure),
+        2,
+        num_words=folds.num_words,
+        dropout=config.dropout,
+        word_dropout=config.word_dropout,
+    )
+    model = classification(net, l2=config.l2)
+    identity = {"texts": len(folds.sentences.texts)}
+    return Repeats(net, model, folds.num_fits, folds.repeat, identity, folds)
+
+
+def baseline(folds: Folds, seed: int) -> np.ndarray:
+    """The answers [N] of TF-IDF and logistic regression on the folds of a seed.
+
+    Words and pairs of words, cut as for the net. The strength of the penalty is chosen in each
+    fold by an inner cross-validation; the sentences that decide the net's epoch are learned from.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+
+    answers = np.full(len(folds.words), -1)
+    texts, labels = folds.sentences.texts, folds.sentences.labels
+    for fold in range(folds.config.num_folds):
+        train, valid, test = folds.split(seed * folds.config.num_folds + fold)
+        pipeline = make_pipeline(
+            TfidfVectorizer(
+                tokenizer=tokenise, token_pattern=None, lowercase=False, ngram_range=(1, 2),
+                sublinear_tf=True,
+            ),
+            LogisticRegression(max_iter=1000),
+        )  # fmt: skip
+        search = GridSearchCV(pipeline, {"logisticregression__C": [0.3, 1, 3, 10, 30]}, cv=5)
+        learned = np.concatenate([train, valid])
+        search.fit([texts[n] for n in learned], labels[learned])
+        answers[test] = search.predict([texts[n] for n in test])
+    return answers
+
+
+def answers_of(folds: Folds, records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """The nets' answers ``[seeds, N]``, each sentence by the net that has not seen it."""
+    answers = np.full((folds.config.num_seeds, len(folds.words)), -1)
+    for record in records:
+        test = folds.split(record["fit"])[2]
+        seed = record["fit"] // folds.config.num_folds
+        answers[seed, test] = record["answers"][: len(test)]
+    return answers
+
+
+def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
+    """Which sentences the baseline has right, ``[seeds, N]``; None where it is not to be had.
+
+    It is kept beside the records: the same folds and sentences give the same answers.
+    """
+    if not folds.config.baseline:
+        return None
+    file = path / "baseline.json"
+    if file.is_file():
+        answers = np.array(json.loads(file.read_text()))
+    else:
+        try:
+            say("baseline: TF-IDF and logistic regression on the same folds")
+            answers = np.array([baseline(folds, n) for n in range(folds.config.num_seeds)])
+        except ImportError:
+            say("no baseline: it needs scikit-learn, pip install 'lstm-jax[search]'")
+            return None
+        with writing(file):
+            file.write_text(json.dumps(answers.tolist()) + "\n")
+    return answers == folds.sentences.labels
+
+
+def report(entries: Sequence[Entry], workdir: Path) -> None:
+    """Prints ours beside the baseline for each row, and keeps it as table.md."""
+    heads = ["row", "sentences", "weights", "ours", "TF-IDF + LR", "difference", "p", "verdict"]
+    lines = []
+    for entry in entries:
+        folds: Folds = entry.problem.about
+        ours = answers_of(folds, entry.fitted.records) == folds.sentences.labels
+        theirs = baseline_right(folds, entry.path)
+        cells = [entry.name, f"{ours.shape[1]:,}", f"{entry.fitted.records[0]['num_weights']:,}"]
+        cells.append(with_interval(accuracy(ours)))
+        if theirs is None:
+            cells += ["-"] * 4
+        else:
+            found = compare(ours, theirs)
+            cells += [
+                with_interval(accuracy(theirs)),
+                with_interval(found, signed=True),
+                f"{found.p_value:.2g}",
+                verdict(found),
+            ]
+        lines.append(cells)
+    table = markdown_table(heads, lines)
+    print(f"\n{table}\n\n{NOTE}")
+    with writing(workdir / "table.md"):
+        (workdir / "table.md").write_text(table + "\n")
+
+
+NOTE = """Accuracy on sentences not learned from, with 95% intervals: Wilson's; of the difference, a
+bootstrap over sentences (and seeds). p: exact McNemar test of the first seed."""
+
+
+def with_interval(found: Accuracy | Difference, signed: bool = False) -> str:
+    """A share with its interval."""
+    form = "+.3f" if signed else ".3f"
+    return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
+
+
+def verdict(found: Difference) -> str:
+    """Who won, as far as the interval tells."""
+    return "won" if found.low > 0 else "lost" if found.high < 0 else "open"
+
+
+def show(command_line: CommandLine) -> int | None:
+    """--show: the class of a sentence and the weight of each word, from the first net of a run."""
+    text = command_line.extra["show"]
+    if not text:
+        return None
+    (name, config), *more = row_configs(command_line)
+    workdir = Path(command_line.workdir or default_workdir(SENTIMENT, command_line))
+    file = (workdir / name if more else workdir) / FIRST
+    if not file.is_file():
+        raise ConfigError(f"--show: {file} is not there; run the same command without --show first")
+    repeats = build(config, command_line.extra)
+    folds: Folds = repeats.about
+    params = load_weights(file, jax.eval_shape(repeats.model.init, jax.random.key(0)))
+    shown = []
+    for sentence in text.split("|"):
+        words = tokenise(sentence)[: config.max_words]
+        ids, lengths = encode_sentences([words], folds.vocabulary(folds.split(0)[0]), 40)
+        logits = repeats.net.logits(params, ids[0], lengths[0])
+        weights = np.asarray(repeats.net.weights(params, ids[0], lengths[0]))[: len(words)]
+        positive = float(jax.nn.softmax(logits)[1])
+        shown.append((words, weights, f"positive with probability {positive:.2f}"))
+        print(f"{shown[-1][2]}:  {sentence.strip()}")
+        print("  ".join(f"{word} {share:.2f}" for word, share in zip(words, weights, strict=True)))
+    picture = file.with_name("words.png")
+    with writing(picture):
+        plot_words(picture, shown, f"{config.pooling}: weight of each word")
+    print(f"\npicture: {picture}")
+    return 0
+
+
+SENTIMENT = Fitting(
+    name="sentiment",
+    usage=__doc__ or "",
+    config_path="configs/sentiment.py",
+    fields=config_file.FIELDS,
+    args=config_file.ARGS,
+    build=build,
+    report=report,
+    check=check_fitting,
+    extra_flags=DATA_FLAG
+    | {"show": Field("", "say what a finished run makes of this sentence; more, parted by |")},
+    run=fit_repeats,
+    describe=describe_repeats,
+    unit="fit",
+    small=True,
+    instead=show,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(SENTIMENT))

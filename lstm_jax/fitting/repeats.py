@@ -1,0 +1,250 @@
+"""Many small fits of one model: the folds of a cross-validation, or a net from several seeds.
+
+The fits have the same shapes, so one compiled program trains them all, one after the other. (Side
+by side as lanes of one program each took 1.1 to 1.3 times as long, 10 bidirectional LSTMs of 32
+units on two cores.) A finished fit is one record; a kill costs the fit that was under way, which
+is done again to the same bits.
+
+    WORKDIR/fits.jsonl   one line per fit: what it was, its validation and test, what it answered
+            first.safetensors  weights of the first fit, to look into
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.classifier import Classifier
+from lstm_jax.config import Config
+from lstm_jax.fitting.batches import Batches, in_order, shuffled
+from lstm_jax.fitting.board import FitBoard
+from lstm_jax.fitting.classification import Labelled
+from lstm_jax.fitting.loop import DivergedError, Fitted
+from lstm_jax.fitting.model import Model
+from lstm_jax.fitting.optimizer import build_optimizer
+from lstm_jax.fitting.start import start_weights
+from lstm_jax.fitting.steps import (
+    FitState,
+    from_weights,
+    make_advance,
+    make_evaluate,
+    make_init,
+    means,
+)
+from lstm_jax.interop.files import save_weights
+from lstm_jax.network import num_weights
+from lstm_jax.progress import LiveLine
+from lstm_jax.record import RunFolder
+from lstm_jax.record.refusal import writing
+from lstm_jax.types import Array, Params
+
+FIRST = "first.safetensors"
+PARTS = ("train", "valid", "test")
+
+
+class Repeat(NamedTuple):
+    """One of the fits.
+
+    Attributes:
+      notes: JSON values that say which it is, such as fold and seed; part of its record.
+      seed: root of its randomness.
+      train, valid, test: its data; of the same shapes in all fits. Without `valid` the last epoch
+        counts, else that with the least validation loss.
+    """
+
+    notes: Mapping[str, Any]
+    seed: int
+    train: Labelled
+    valid: Labelled | None
+    test: Labelled
+
+
+class Repeats(NamedTuple):
+    """What a config stands for: a model, and the fits of it.
+
+    Attributes:
+      net: the classifier, for its answers.
+      model: the same as it is fitted.
+      num_fits: how many there are.
+      make: ``n -> Repeat``, the n-th.
+      identity: JSON values that tell this data from other; part of the settings of a run folder.
+      about: whatever else the experiment's report needs.
+    """
+
+    net: Classifier
+    model: Model
+    num_fits: int
+    make: Callable[[int], Repeat]
+    identity: Mapping[str, Any] = {}
+    about: Any = None
+
+
+def fit_repeats(
+    repeats: Repeats,
+    config: Config,
+    folder: RunFolder | None = None,
+    *,
+    label: str = "fits",
+    stopped: Callable[[], bool] = lambda: False,
+    line: LiveLine | None = None,
+) -> Fitted:
+    """Makes all fits that the folder has no record of; as `lstm_jax.fitting.fit` takes arguments.
+
+    Returns:
+      The weights of the fit made last (() if none was), the records of all, and a result, None
+      where it was stopped before the end.
+
+    Raises:
+      DivergedError: where a loss or gradient is not finite.
+      WeightsError: where ``config.init_from`` does not fit.
+      ValueError: where the fits differ in shape.
+    """
+    records = {r["fit"]: r for r in folder.records()} if folder else {}
+    programs, params = None, ()
+    for number in range(repeats.num_fits):
+        if number in records:
+            continue
+        if stopped():
+            return Fitted(params, [records[n] for n in sorted(records)], None)
+        repeat = repeats.make(number)
+        programs = programs or _Programs(repeats, repeat, config)
+        began = time.monotonic()
+        done = programs.fit(repeat, f"{label}, fit {number}", stopped)
+        if done is None:
+            return Fitted(params, [records[n] for n in sorted(records)], None)
+        params, found = done
+        records[number] = {"fit": number, "row": label, **repeat.notes, **found}
+        _keep(folder, records[number], params)
+        if line:
+            seconds = time.monotonic() - began
+            line.say(
+                f"{label}  {number + 1}/{repeats.num_fits}  {_said(repeat, found)}  {seconds:.1f} s"
+            )
+    return Fitted(params, [records[n] for n in sorted(records)], {"num_fits": repeats.num_fits})
+
+
+def _said(repeat: Repeat, found: Mapping[str, Any]) -> str:
+    parts = [f"{name} {value}" for name, value in repeat.notes.items()]
+    parts += [f"epoch {found['best_epoch']}  accuracy:"]
+    parts += [f"{p} {found[p]['accuracy']:.4f}" for p in ("valid", "test") if p in found]
+    return "  ".join(parts)
+
+
+def _keep(folder: RunFolder | None, record: Mapping[str, Any], params: Params) -> None:
+    if folder is None:
+        return
+    if record["fit"] == 0:
+        with writing(folder.path / FIRST):
+            save_weights(folder.path / FIRST, params)
+    folder.append(record)
+    device = jax.devices()[0]
+    folder.write_provenance(device_kind=device.device_kind, num_devices=jax.device_count())
+    with writing(folder.path / "tb"), FitBoard(folder.path / "tb", record["fit"]) as board:
+        scalars = {
+            f"{part}/{name}": value
+            for part in ("valid", "test")
+            if part in record
+            for name, value in record[part].items()
+        }
+        board.log(record["fit"], scalars)
+
+
+class _Programs:
+    """The compiled programs that all fits share."""
+
+    def __init__(self, repeats: Repeats, first: Repeat, config: Config):
+        self.config, self.model = config, repeats.model
+        self.shapes = _shapes(first)
+        self.batches = shuffled(first.train, config.batch_size)
+        self.optimizer = build_optimizer(config, self.batches.num_steps)
+        self.init = jax.jit(make_init(self.model, self.batches, self.optimizer), static_argnums=1)
+        self.advance = make_advance(self.model, self.batches, self.optimizer)
+        self.passes = {
+            name: make_evaluate(self.model, self._pass(data))
+            for name, data in (("valid", first.valid), ("test", first.test))
+            if data is not None
+        }
+        self.logits = jax.jit(jax.vmap(repeats.net.logits, (None, 0, 0)))
+
+    def _pass(self, data: Labelled) -> Batches:
+        return in_order(data, max(self.config.batch_size, 128))
+
+    def fit(
+        self, repeat: Repeat, label: str, stopped: Callable[[], bool]
+    ) -> tuple[Params, dict[str, Any]] | None:
+        """(weights of the best epoch, what they came to); None where it was stopped."""
+        if _shapes(repeat) != self.shapes:
+            raise ValueError(f"{label}: its data has other shapes than those of the first fit")
+        key = jax.random.key(repeat.seed, impl="threefry2x32")
+        state = self._fresh(key)
+        data = jax.device_put(jax.tree.map(np.asarray, repeat.train))
+        best_epoch, best_loss, best = 0, math.inf, _copy(state.params)
+        losses: dict[str, list[float]] = {"train_loss": [], "valid_loss": []}
+        for epoch in range(1, self.config.num_epochs + 1):
+            if stopped():
+                return None
+            state = self._epoch(state, data, key, epoch, label)
+            losses["train_loss"].append(means(jax.device_get(state.sums))["loss"])
+            loss = -float(epoch)  # without validation the last epoch is the best
+            if repeat.valid is not None:
+                loss = self._measure("valid", state.params, repeat.valid)["loss"]
+                losses["valid_loss"].append(loss)
+            if loss < best_loss:
+                best_epoch, best_loss, best = epoch, loss, _copy(state.params)
+            elif 0 < self.config.patience <= epoch - best_epoch:
+                break
+        found: dict[str, Any] = {"num_weights": num_weights(best), "best_epoch": best_epoch}
+        found |= {name: values for name, values in losses.items() if values}
+        for name, part in (("valid", repeat.valid), ("test", repeat.test)):
+            if part is not None:
+                found[name] = self._measure(name, best, part)
+        logits = np.asarray(self.logits(best, repeat.test.inputs, repeat.test.lengths))
+        found["answers"] = np.argmax(logits, axis=1).tolist()
+        return best, found
+
+    def _fresh(self, key: Array) -> FitState:
+        state = self.init(key, self.config.init_range)
+        if not self.config.init_from:
+            return state
+        params = start_weights(self.config.init_from, state.params)
+        return from_weights(self.model, self.batches, self.optimizer, params)
+
+    def _epoch(self, state: FitState, data: Any, key: Array, epoch: int, label: str) -> FitState:
+        state = self.advance(state, data, key, jnp.int32(epoch * self.batches.num_steps))
+        if bool(state.failed):
+            raise DivergedError(
+                f"{label}: the loss or its gradient is not finite in epoch {epoch}; a smaller "
+                "config.learning_rate or config.clip_norm may help"
+            )
+        return state
+
+    def _measure(self, name: str, params: Params, data: Labelled) -> dict[str, float]:
+        return means(jax.device_get(self.passes[name](params, jax.tree.map(np.asarray, data))))
+
+
+def _shapes(repeat: Repeat) -> list[tuple[tuple[int, ...], str]]:
+    leaves = jax.tree.leaves((repeat.train, repeat.valid, repeat.test))
+    return [(np.shape(leaf), str(np.asarray(leaf).dtype)) for leaf in leaves]
+
+
+def _copy(params: Params) -> Params:
+    """Weights in memory of their own: the state they are of is donated to the next call."""
+    return jax.tree.map(lambda leaf: np.array(leaf), params)
+
+
+def describe_repeats(name: str, config: Config, repeats: Repeats) -> str:
+    """What a row would run, in words, for --dry_run; nothing is computed."""
+    params = jax.eval_shape(repeats.model.init, jax.random.key(0))
+    first = repeats.make(0)
+    sizes = [f"{p} {len(d.labels):,}" for p in PARTS if (d := getattr(first, p)) is not None]
+    return "\n".join(
+        [
+            f"{name}: {num_weights(params):,} weights",
+            f"  fits      {repeats.num_fits}, of at most {config.num_epochs} epochs each",
+            f"  examples  {', '.join(sizes)}",
+        ]
+    )
