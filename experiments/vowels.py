@@ -1,0 +1,225 @@
+"""JapaneseVowels: the speaker of an utterance, from signals of different lengths.
+
+python -m experiments.vowels                                        five poolings, five nets each
+python -m experiments.vowels --config=configs/vowels.py:additive    one of them
+python -m experiments.vowels --config=configs/vowels.py:mean --config.cell=gru
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from configs import vowels as config_file
+from lstm_jax.build import build_pooling, build_structure
+from lstm_jax.classifier import classifier
+from lstm_jax.config import Config, check_fitting
+from lstm_jax.data import DATA_FLAG, Signals, load_signals
+from lstm_jax.fitting import (
+    Entry,
+    Fitting,
+    Labelled,
+    Repeat,
+    Repeats,
+    classification,
+    describe_repeats,
+    fit_repeats,
+    main,
+)
+from lstm_jax.fitting.accuracy import accuracy, compare
+from lstm_jax.fitting.folds import stratified_folds
+from lstm_jax.inspect.confusion import plot_confusion
+from lstm_jax.record.refusal import writing
+from lstm_jax.rows import say
+from lstm_jax.tables import markdown_table
+
+
+class Published(NamedTuple):
+    """A published figure for the same 270 and 370 utterances."""
+
+    what: str
+    accuracy: float
+    source: str
+
+
+KUDO = "Kudo et al. 1999, as a later survey quotes them; the paper was not at hand"
+TOTH = "Toth, Oberhauser & Szabo 2023 (arXiv 2311.12214), the authors' own table"
+PUBLISHED = (
+    Published("passing-through regions", 0.941, KUDO),
+    Published("5-state continuous HMM", 0.962, KUDO),
+    Published("global alignment kernel, SVM", 0.981, TOTH),
+    Published("signature kernel, SVM", 0.986, TOTH),
+)
+
+
+class Scale(NamedTuple):
+    """Mean and deviation of each channel over the steps that a set of signals has."""
+
+    mean: np.ndarray  # [D]
+    deviation: np.ndarray  # [D]
+
+    @classmethod
+    def of(cls, signals: Signals, which: np.ndarray) -> "Scale":
+        """Those of the signals at these places: of the training part, and no other."""
+        steps = np.concatenate(
+            [signals.inputs[n, : signals.lengths[n]] for n in which], dtype=np.float64
+        )
+        return cls(steps.mean(0), np.maximum(steps.std(0), 1e-6))
+
+    def __call__(self, signals: Signals, which: np.ndarray) -> Labelled:
+        """The signals at these places, standardised; zero after the end of each."""
+        inputs = (signals.inputs[which] - self.mean) / self.deviation
+        valid = np.arange(inputs.shape[1])[None] < signals.lengths[which, None]
+        inputs = np.where(valid[..., None], inputs, 0).astype(np.float32)
+        return Labelled(inputs, signals.lengths[which], signals.labels[which])
+
+
+def repeat(config: Config, parts: Mapping[str, Signals], number: int) -> Repeat:
+    """The data of a fit; the test set is the published one in all of them."""
+    seed = config.seed + number
+    train, valid = np.arange(len(parts["train"].labels)), None
+    if config.valid_share:
+        folds = max(2, round(1 / config.valid_share))
+        fold = stratified_folds(parts["train"].labels.tolist(), folds, seed)
+        train, valid = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
+    scale = Scale.of(parts["train"], train)
+    return Repeat(
+        {"seed": seed},
+        seed,
+        scale(parts["train"], train),
+        None if valid is None else scale(parts["train"], valid),
+        scale(parts["test"], np.arange(len(parts["test"].labels))),
+    )
+
+
+def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
+    """The net of a row, and its fits."""
+    parts = load_signals(config.data, extra["data_dir"])
+    structure = build_structure(config, parts["train"].inputs.shape[2])
+    net = classifier(
+        structure,
+        build_pooling(config, structure),
+        len(parts["train"].classes),
+        dropout=config.dropout,
+    )
+    model = classification(net, l2=config.l2)
+    identity = {"signals": [len(part.labels) for part in parts.values()]}
+    return Repeats(
+        net, model, config.num_seeds, lambda n: repeat(config, parts, n), identity, parts
+    )
+
+
+def statistics(signals: Labelled) -> np.ndarray:
+    """What the baseline sees of each signal, ``[N, 6 D + 1]``.
+
+    Mean, deviation, least, largest, first and last value of each channel, and the length.
+    """
+    rows = []
+    for inputs, length in zip(signals.inputs, signals.lengths, strict=True):
+        xs = inputs[:length]
+        values = [xs.mean(0), xs.std(0), xs.min(0), xs.max(0), xs[0], xs[-1]]
+        rows.append(np.concatenate([*values, [length]]))
+    return np.array(rows)
+
+
+def baseline(parts: Mapping[str, Signals]) -> np.ndarray:
+    """The answers [N] of logistic regression on `statistics`; penalty chosen on the train part."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    everything = {part: np.arange(len(signals.labels)) for part, signals in parts.items()}
+    scale = Scale.of(parts["train"], everything["train"])
+    train, test = (scale(parts[part], everything[part]) for part in ("train", "test"))
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.01, 0.1, 1, 10, 100]}, cv=5)
+    search.fit(statistics(train), train.labels)
+    return search.predict(statistics(test))
+
+
+def report(entries: Sequence[Entry], workdir: Path) -> None:
+    """Prints each row beside baseline and published figures; draws who is taken for whom."""
+    heads = ["", "weights", "accuracy [95%]", "least to most", "less baseline [95%]", "p"]
+    labels = entries[0].problem.about["test"].labels
+    theirs = _baseline_right(entries[0])
+    lines = []
+    for entry in entries:
+        ours = np.array([record["answers"] for record in entry.fitted.records]) == labels
+        found, each = accuracy(ours), ours.mean(1)
+        line = [entry.name, f"{entry.fitted.records[0]['num_weights']:,}"]
+        line += [f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"]
+        line += [f"{each.min():.3f} to {each.max():.3f}"]
+        if theirs is None:
+            line += ["-", "-"]
+        else:
+            gap = compare(ours, theirs)
+            line += [f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]", f"{gap.p_value:.2g}"]
+        lines.append(line)
+        _draw(entry, labels)
+    if theirs is not None:
+        found = accuracy(theirs)
+        said = f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        lines.append(["logistic regression", "", said, "", "", ""])
+    if entries[0].config.data == "vowels":
+        for one in PUBLISHED:
+            lines.append([one.what, "", f"{one.accuracy:.3f}", "", "", ""])
+    table = markdown_table(heads, lines)
+    print(f"\n{table}\n\n{NOTE}{SOURCES if entries[0].config.data == 'vowels' else ''}\n")
+    for entry in entries:
+        print(f"picture:      {entry.path / 'confusion.png'}")
+    with writing(workdir / "table.md"):
+        (workdir / "table.md").write_text(table + "\n")
+
+
+NOTE = """Mean over nets. Intervals: bootstrap over nets and utterances; Wilson's for one net and
+for the baseline, which sees mean, deviation, extremes, ends and length. p: exact McNemar test of
+the first net. """
+
+
+SOURCES = "Published figures:\n" + "\n".join(
+    f"  {', '.join(f'{one.accuracy:.3f}' for one in PUBLISHED if one.source == source)}: {source}"
+    for source in (KUDO, TOTH)
+)
+
+
+def _baseline_right(entry: Entry) -> np.ndarray | None:
+    if not entry.config.baseline:
+        return None
+    try:
+        return baseline(entry.problem.about) == entry.problem.about["test"].labels
+    except ImportError:
+        say("no baseline: it needs scikit-learn, pip install 'lstm-jax[search]'")
+        return None
+
+
+def _draw(entry: Entry, labels: np.ndarray) -> None:
+    classes = entry.problem.about["test"].classes
+    counts = np.zeros((len(classes), len(classes)))
+    for record in entry.fitted.records:
+        np.add.at(counts, (labels, np.array(record["answers"])), 1)
+    title = f"{entry.name}: {len(entry.fitted.records)} nets, {len(labels)} utterances each"
+    with writing(entry.path / "confusion.png"):
+        plot_confusion(entry.path / "confusion.png", counts, classes, title)
+
+
+VOWELS = Fitting(
+    name="vowels",
+    usage=__doc__ or "",
+    config_path="configs/vowels.py",
+    fields=config_file.FIELDS,
+    args=config_file.ARGS,
+    build=build,
+    report=report,
+    check=check_fitting,
+    extra_flags=DATA_FLAG,
+    run=fit_repeats,
+    describe=describe_repeats,
+    unit="fit",
+    small=True,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(VOWELS))
