@@ -9,6 +9,7 @@ python -m experiments.sentiment --show="The battery is great, but the case broke
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,12 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     return Repeats(net, model, folds.num_fits, folds.repeat, identity, folds)
 
 
+def words_and_pairs(text: str) -> list[str]:
+    """The words of a text, and each two that follow each other."""
+    words = tokenise(text)
+    return words + [f"{one} {other}" for one, other in pairwise(words)]
+
+
 def baseline(folds: Folds, seed: int) -> np.ndarray:
     """The answers [N] of TF-IDF and logistic regression on the folds of a seed.
 
@@ -138,12 +145,9 @@ def baseline(folds: Folds, seed: int) -> np.ndarray:
     for fold in range(folds.config.num_folds):
         train, valid, test = folds.split(seed * folds.config.num_folds + fold)
         pipeline = make_pipeline(
-            TfidfVectorizer(
-                tokenizer=tokenise, token_pattern=None, lowercase=False, ngram_range=(1, 2),
-                sublinear_tf=True,
-            ),
+            TfidfVectorizer(analyzer=words_and_pairs, sublinear_tf=True),
             LogisticRegression(max_iter=1000),
-        )  # fmt: skip
+        )
         search = GridSearchCV(pipeline, {"logisticregression__C": [0.3, 1, 3, 10, 30]}, cv=5)
         learned = np.concatenate([train, valid])
         search.fit([texts[n] for n in learned], labels[learned])
@@ -230,7 +234,8 @@ def show(command_line: CommandLine) -> int | None:
     text = command_line.extra["show"]
     if not text:
         return None
-    (name, config), *more = row_configs(command_line)
+    rows: list[tuple[str, Config]] = list(row_configs(command_line))
+    (name, config), *more = rows
     workdir = Path(command_line.workdir or default_workdir(SENTIMENT, command_line))
     file = (workdir / name if more else workdir) / FIRST
     if not file.is_file():
@@ -241,7 +246,7 @@ def show(command_line: CommandLine) -> int | None:
     shown = []
     for sentence in text.split("|"):
         words = tokenise(sentence)[: config.max_words]
-        ids, lengths = encode_sentences([words], folds.vocabulary(folds.split(0)[0]), 40)
+        ids, lengths = encode_sentences([words], folds.vocabulary(folds.split(0)[0]))
         logits = repeats.net.logits(params, ids[0], lengths[0])
         weights = np.asarray(repeats.net.weights(params, ids[0], lengths[0]))[: len(words)]
         positive = float(jax.nn.softmax(logits)[1])
@@ -264,8 +269,10 @@ SENTIMENT = Fitting(
     build=build,
     report=report,
     check=check_fitting,
-    extra_flags=DATA_FLAG
-    | {"show": Field("", "say what a finished run makes of this sentence; more, parted by |")},
+    extra_flags={
+        **DATA_FLAG,
+        "show": Field("", "say what a finished run makes of this sentence; more, parted by |"),
+    },
     run=fit_repeats,
     describe=describe_repeats,
     unit="fit",
