@@ -33,11 +33,12 @@ TINY = {"T": 11, "num_trials": 2, "num_test": 16}
 
 
 def test_trials_are_measured_at_the_sequences_asked_for():
-    config = make_config(adding.FIELDS, max_sequences=50, **TINY)
+    plain = {"cell": "elman", "hidden_size": 2, "gradient_rule": "bptt"}
+    config = make_config(adding.FIELDS, max_sequences=50, **TINY | plain)
     built = build_trial(config)
 
     def measure(params):
-        return {"w": np.asarray(params.cell.w_z)[0], "v": np.asarray(params.readout.v)[0]}
+        return {"w": np.asarray(params.cell.w)[0]}
 
     records, probes = run_probed("tiny", built, config, measure, (20, 40), lambda: False)
     key = jax.random.key(config.seed, impl="threefry2x32")
@@ -47,7 +48,7 @@ def test_trials_are_measured_at_the_sequences_asked_for():
         state, seen = built.trial.init(key, jnp.int32(record.trial), rates), {}
         for count in range(51):
             if count in (0, 20, 40, 50):
-                seen[count] = np.asarray(state.params.cell.w_z)[0]
+                seen[count] = np.asarray(state.params.cell.w)[0]
             state, _ = update(state, jnp.int32(count))
         found = probes[record.trial]
         assert [probe.sequences for probe in found] == [0, 20, 40, 50]
