@@ -39,7 +39,6 @@ _ROWS: dict[str, dict[str, Any]] = {
     "paper": {"tasks": ("adding", "two_sequence", "temporal_order")},
     "long": {
         "tasks": ("adding_500",),
-        "num_trials": 16,
         "max_sequences": 500_000,
         "conditions": ("published", "no_input_bias"),
     },

@@ -38,7 +38,7 @@ def drift_fields(tasks: tuple[str, ...]) -> dict[str, Field]:
             "the same as one before it, is left out",
             choices=tuple(CONDITIONS),
         ),
-        "num_trials": Field(20, "networks of each condition", low=1, high=10_000),
+        "num_trials": Field(16, "networks of each condition", low=1, high=10_000),
         "max_sequences": Field(
             300_000, "training sequences after which a trial is given up", low=1, high=10**9
         ),
