@@ -23,6 +23,7 @@ from lstm_jax.probing.engine import run_probed, spacing
 from lstm_jax.probing.flow import decay, flow_measure, measured_lags, probe_examples
 from lstm_jax.probing.flow_picture import curves_of
 from lstm_jax.trial import Hyper
+from lstm_jax.unroll import unroll
 from tests.oracles import adapters
 from tests.variants import randomised
 
@@ -82,20 +83,27 @@ def network_of(cell, **values):
 def test_flow_is_the_mean_over_sequences_and_below_its_bounds():
     network, task, params = network_of("elman", hidden_size=5)
     found = flow_measure(network, task, part="memory", num_sequences=3)(params)
-    examples, each = probe_examples(task, 3), []
+    examples, each, bounds = probe_examples(task, 3), [], []
+    assert len(set(examples.length.tolist())) > 1
     for xs, length in zip(examples.inputs, examples.length, strict=True):
         with jax.enable_x64():
             wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, float)), params)
             error = wide.readout.v[0]
             flow = error_flow(network.cell, wide.cell, jnp.asarray(xs[:length], float), error)
             norms = np.linalg.norm(flow.h, axis=1)
+            _, hs = unroll(network.cell, wide.cell, jnp.asarray(xs[:length], float))
         each.append(np.log(norms / norms[0])[:11])
+        r = np.asarray(wide.cell.r)
+        steps = [np.linalg.norm((1 - h**2)[:, None] * r, 2) for h in np.asarray(hs)]
+        bounds.append(np.cumsum([0.0, *np.log(steps[-2::-1])])[:11])
+    np.testing.assert_allclose(found["full_bound"], np.exp(np.mean(bounds, axis=0)), rtol=1e-9)
     np.testing.assert_allclose(found["full"], np.exp(np.mean(each, axis=0)), rtol=1e-9)
     lags = np.array(measured_lags(11))
     assert lags.tolist() == list(range(1, 12))
     assert np.all(found["full"] <= found["full_bound"] * (1 + 1e-9))
-    for factor in found["weight_bounds"]:
-        assert np.all(found["full_bound"][:1] * factor ** (lags - 1) >= found["full"] * (1 - 1e-9))
+    spectral, _, largest = found["weight_bounds"]
+    for factor in (spectral, largest):  # both bound the 2-norm
+        assert np.all(factor ** (lags - 1) >= found["full"] * (1 - 1e-9))
     assert not np.any(np.isfinite(found["truncated"]))  # no flow at all
 
 
