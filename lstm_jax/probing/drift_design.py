@@ -40,10 +40,10 @@ def drift_fields(tasks: tuple[str, ...]) -> dict[str, Field]:
         ),
         "num_trials": Field(16, "networks of each condition", low=1, high=10_000),
         "max_sequences": Field(
-            300_000, "training sequences after which a trial is given up", low=1, high=10**9
+            200_000, "training sequences after which a trial is given up", low=1, high=10**9
         ),
         "probe_at": Field(
-            (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000),
+            (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000),
             "training sequences after which nets are looked into, besides their begin and end",
             low=1,
             high=10**9,
