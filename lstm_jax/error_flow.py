@@ -121,8 +121,11 @@ def flow_norm(flow: State, part: str = WHOLE) -> Array:  # [T]
         raise ValueError(
             f"part: {part!r} is not one of {', '.join([WHOLE, MEMORY, *fields])} of this cell"
         )
-    squares = [jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1) for leaf in leaves]
-    return jnp.sqrt(sum(squares[1:], squares[0]))
+    joined = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
+    # The squares of an error of 1e-20 would be zero in float32.
+    largest = jnp.max(jnp.abs(joined), axis=1, keepdims=True)
+    scaled = joined / jnp.where(largest > 0, largest, 1)
+    return largest[:, 0] * jnp.linalg.norm(scaled, axis=1)
 
 
 def step_jacobians(

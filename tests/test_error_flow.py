@@ -140,6 +140,11 @@ def test_symbols_and_states_with_counts():
     )
 
 
+def test_small_norms_do_not_underflow():
+    flow = {"h": jnp.array([[3e-30, 4e-30], [0.0, 0.0], [3.0, -4.0]])}
+    np.testing.assert_allclose(flow_norm(flow), [5e-30, 0.0, 5.0], rtol=1e-6)
+
+
 # ---- Jacobians and bounds
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax.build import Built
 from lstm_jax.config import Config, ConfigError, show
-from lstm_jax.lanes import EMPTY, Snapshot, lane_mesh, part
+from lstm_jax.lanes import EMPTY, Snapshot, lane_mesh, named_leaves, part
 from lstm_jax.network import NetworkParams
 from lstm_jax.plan import plan
 from lstm_jax.progress import ProgressLine
@@ -123,9 +123,8 @@ def params_in(snapshot: Snapshot, trial: Trial) -> dict[int, NetworkParams]:
     key = jax.random.key(0, impl="threefry2x32")
     rates = Hyper(jnp.float32(0), jnp.float32(0))
     shapes = jax.eval_shape(trial.init, key, np.int32(0), rates).params
-    paths, tree = jax.tree_util.tree_flatten_with_path(shapes)
     stored = part(snapshot.arrays, "lanes/params.")
-    leaves = [stored[jax.tree_util.keystr(path, simple=True, separator=".")] for path, _ in paths]
+    leaves, tree = [stored[name] for name, _ in named_leaves(shapes)], jax.tree.structure(shapes)
     return {
         int(n): jax.tree.unflatten(tree, [leaf[lane] for leaf in leaves])
         for lane, n in enumerate(snapshot.arrays["numbers"])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from lstm_jax.build import build_trial
 from lstm_jax.config import Config, Fields
 from lstm_jax.network import Network
+from lstm_jax.plugins import source_hash
 from lstm_jax.probing.engine import Measure, run_probed, spacing
 from lstm_jax.record.lines import load_lines
 from lstm_jax.rows import FREE_FIELDS, count_weights
@@ -46,6 +47,9 @@ class Group(NamedTuple):
         settings = json.loads(self.config.to_json())
         for name in FREE_FIELDS:
             settings.pop(name, None)
+        own = source_hash(self.config.cell)
+        if own:  # another text of the file is another cell
+            settings["cell_sha256"] = own
         measured = json.loads(json.dumps({"at": self.at, **self.measured}))
         return {"group": self.name, "settings": settings, "measured": measured}
 
