@@ -13,7 +13,7 @@ import numpy as np
 from lstm_jax.config import ConfigError, Field, Fields, check_value, show
 from lstm_jax.config.fields import no_such
 
-FORMS = "NAME=A|B|C, NAME=uniform:LOW:HIGH[:COUNT] or NAME=log:LOW:HIGH[:COUNT]"
+FORMS = "NAME=A|B|C, or NAME=uniform|log|1-log:LOW:HIGH[:COUNT]"
 
 
 class Axis(NamedTuple):
@@ -26,6 +26,7 @@ class Axis(NamedTuple):
     log: bool = False
     num_points: int = 0  # of a range on a grid; 0: only for random search
     whole: bool = False  # of a range of whole numbers
+    complement: bool = False  # the values are one minus those of the range
 
     def grid(self) -> tuple[Any, ...]:
         """Its values on a grid; a range has its ends and equal steps (log: equal ratios)."""
@@ -45,6 +46,7 @@ class Axis(NamedTuple):
         return self._made(rng.uniform(self.low, self.high))
 
     def _made(self, value: float) -> Any:
+        value = 1 - value if self.complement else value
         # Six digits are enough to tell points apart, and are the same when read back.
         return round(value) if self.whole else float(f"{value:.6g}")
 
@@ -53,7 +55,8 @@ def parse_axis(text: str, fields: Fields) -> Axis:
     """An axis as it is written on the command line.
 
     Args:
-      text: ``NAME=A|B|C``, ``NAME=uniform:LOW:HIGH[:COUNT]`` or ``NAME=log:LOW:HIGH[:COUNT]``.
+      text: ``NAME=A|B|C`` or ``NAME=KIND:LOW:HIGH[:COUNT]``: uniform, log-uniform, or one minus a
+        log-uniform number (1-log), as Greff et al. 2017 draw the momentum.
       fields: of the config whose setting it is; every value is checked against them.
 
     Raises:
@@ -71,7 +74,7 @@ def parse_axis(text: str, fields: Fields) -> Axis:
     if name not in fields:
         raise ConfigError(f"config.axes={text}: {no_such('field', name, fields)}")
     field = fields[name]
-    if rest.startswith(("log:", "uniform:")):
+    if rest.startswith(("log:", "uniform:", "1-log:")):
         return _range(text, name, rest, field)
     values = tuple(
         check_value(f"config.axes={text}: {name}", _typed(item, field), field)
@@ -102,8 +105,10 @@ def grid(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     ]
 
 
-def sample(axes: Sequence[Axis], num_samples: int, seed: int) -> list[dict[str, Any]]:
-    """Random points of the axes, the same for the same seed.
+def sample(
+    axes: Sequence[Axis], num_samples: int, seed: int | Sequence[int]
+) -> list[dict[str, Any]]:
+    """Random points of the axes, the same for the same seed; more points begin with the fewer.
 
     Example:
       >>> len(sample([Axis("a", low=1e-3, high=1.0, log=True)], 5, seed=0))
@@ -122,14 +127,16 @@ def _range(text: str, name: str, rest: str, field: Field) -> Axis:
     if isinstance(field.default, tuple) or field.kind not in (int, float):
         raise ConfigError(f"config.axes={text}: {name} is no number; list its values, as in A|B")
     low, high = float(numbers[0]), float(numbers[1])
-    if not low < high or (kind == "log" and low <= 0):
-        least = "0 < LOW < HIGH" if kind == "log" else "LOW < HIGH"
+    log = kind != "uniform"
+    if not low < high or (log and low <= 0):
+        least = "0 < LOW < HIGH" if log else "LOW < HIGH"
         raise ConfigError(f"config.axes={text}: must have {least}")
-    whole = field.kind is int
+    whole, complement = field.kind is int, kind == "1-log"
     for end in (low, high):
+        end = 1 - end if complement else end
         check_value(f"config.axes={text}: {name}", round(end) if whole else end, field)
     count = int(numbers[2]) if len(numbers) == 3 else 0
-    return Axis(name, (), low, high, kind == "log", count, whole)
+    return Axis(name, (), low, high, log, count, whole, complement)
 
 
 def _typed(item: str, field: Field) -> Any:
