@@ -61,6 +61,8 @@ SHELL = (
     "ablation",
     "tuning",
     "probing",
+    "music",
+    "forecasting",
 )
 FLOW = PURE + SHELL
 # Everything that reads the world, writes to it, or waits for it.

@@ -42,7 +42,8 @@ class Likelihood(NamedTuple):
           >>> likelihood.per_frame, likelihood.per_piece
           (9.5, 9.0)
         """
-        return float((self.nll / self.frames).mean())
+        there = self.frames > 0
+        return float((self.nll[there] / self.frames[there]).mean())
 
 
 def frame_nll(net: Array, frames: Array) -> Array:

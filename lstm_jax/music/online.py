@@ -55,7 +55,7 @@ class Pieces(NamedTuple):
     bounds: tuple[int, ...]  # static lengths, the last is T
 
 
-def pieces(notes: np.ndarray, lengths: np.ndarray, num_classes: int = 4) -> Pieces:
+def pieces(notes: np.ndarray, lengths: np.ndarray, num_classes: int = 3) -> Pieces:
     """Pieces for `make_epoch`, with static lengths at quantiles of theirs.
 
     Example:
@@ -159,7 +159,7 @@ def make_epoch(
       num_epochs, patience: when a trial ends.
       rescale: whether the learning rate is multiplied by ``1 - momentum``.
     """
-    gradient, run = loss_and_gradient(net), net_inputs(net)
+    gradient, measure = loss_and_gradient(net), _measure(net, valid.bounds)
 
     def update(bound: int) -> Callable[..., Any]:
         def one(carry: Any, key: Array, hyper: Hyper, roll: Array, length: Array) -> Any:
@@ -186,10 +186,7 @@ def make_epoch(
             return jax.lax.switch(train.classes[n], branches, *given)
 
         (params, velocity), losses = jax.lax.scan(piece, (one.params, one.velocity), order)
-        nll, frames = jax.vmap(piece_nll(run), in_axes=(None, 0, 0))(
-            params, valid.notes, valid.lengths
-        )
-        now = nll.sum() / frames.sum()
+        now = measure(params, valid)
         better = now < one.best_valid  # a NaN is never better
         count = one.epoch + 1
         best_epoch = jnp.where(better, count, one.best_epoch)
@@ -277,6 +274,26 @@ def mask(grads: Params, axes: Any, hidden_size: Array) -> Params:
     leaves, tree = jax.tree.flatten(grads)
     marks = tree.flatten_up_to(axes)
     return tree.unflatten([one(leaf, which) for leaf, which in zip(leaves, marks, strict=True)])
+
+
+def _measure(net: Network, bounds: tuple[int, ...]) -> Callable[[Params, Pieces], Array]:
+    """``(params, pieces) -> nll per frame``, piece by piece, so that little padding is computed."""
+    of_piece = piece_nll(net_inputs(net))
+
+    def upto(bound: int) -> Callable[..., Any]:
+        return lambda params, roll, length: of_piece(params, roll[:bound], length)
+
+    branches = [upto(bound) for bound in bounds]
+
+    def measure(params: Params, some: Pieces) -> Array:
+        def one(at: tuple[Array, Array, Array]) -> Any:
+            roll, length, which = at
+            return jax.lax.switch(which, branches, params, roll, length)
+
+        nll, frames = jax.lax.map(one, (some.notes, some.lengths, some.classes))
+        return nll.sum() / frames.sum().astype(nll.dtype)
+
+    return measure
 
 
 def _optimizer(hyper: Hyper, rescale: bool = False) -> optax.GradientTransformation:

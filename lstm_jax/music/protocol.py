@@ -170,12 +170,16 @@ ODYSSEY_FIELDS: Fields = {
         15, "epochs without a better validation loss after which a trial ends", low=1, high=100_000
     ),
     "top_share": Field(
-        0.1, "share of the trials, best by validation, that variants are compared by", above=0.0,
+        0.1,
+        "share of the trials, best by validation, that variants are compared by",
+        above=0.0,
         high=1.0,
     ),
     "minutes": Field(
-        None, "wall time after which the search pauses; the same command goes on; auto: none",
-        above=0.0, of=float,
+        None,
+        "wall time after which the search pauses; the same command goes on; auto: none",
+        above=0.0,
+        of=float,
     ),
     "max_pieces": Field(
         None, "pieces of each part of the data that are used; auto: all", low=2, of=int

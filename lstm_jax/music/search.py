@@ -17,7 +17,6 @@ from lstm_jax.config import Config
 from lstm_jax.lanes import lane_mesh
 from lstm_jax.music.frames import likelihood_of
 from lstm_jax.music.online import (
-    EXHAUSTED,
     RUNNING,
     STATUS_NAMES,
     Hyper,
@@ -72,7 +71,7 @@ def run_group(
     began, cpu = time.perf_counter(), time.process_time()
     make = maker(group.variant)
     net = make(group.size)
-    train, valid = pieces(*data.train), pieces(*data.valid, num_classes=1)
+    train, valid = pieces(*data.train), pieces(*data.valid)
     epoch = make_epoch(
         net,
         train,
@@ -98,7 +97,10 @@ def run_group(
         status = np.asarray(states.status)
         if all(status[k] == RUNNING for k, setting in enumerate(held) if setting):
             continue
-        rows = [jax.tree.map(lambda leaf, k=k: leaf[k], jax.device_get(states)) for k in range(len(held))]
+        rows = [
+            jax.tree.map(lambda leaf, k=k: leaf[k], jax.device_get(states))
+            for k in range(len(held))
+        ]
         for lane, setting in enumerate(held):
             if setting is None or status[lane] == RUNNING:
                 continue

@@ -1,0 +1,139 @@
+"""The command of the odyssey's search: runs what is not on file yet, and writes its page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lstm_jax import runtime
+from lstm_jax.config import CommandLine, Config, exit_with
+from lstm_jax.data import DataError, load_chorales
+from lstm_jax.experiment import this_command
+from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
+from lstm_jax.music.search import Data, load_costs, load_trials, run_group
+from lstm_jax.record import RunFolderError
+from lstm_jax.record.archive import plain, put_in_place, write_beside
+from lstm_jax.record.refusal import differences, refuse, writing
+from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.tables import format_duration
+
+FREE_FIELDS = ("num_samples", "per_round", "minutes", "variants", "rows", "top_share")
+"""What a search that goes on may change: no trial's result depends on them."""
+
+
+def run_odyssey(command_line: CommandLine) -> int:
+    """Runs the search of a command line; returns the exit status (0, or 130 where it was stopped).
+
+    Raises nothing: what is wrong with data or folders ends the program in one line, status 2.
+    """
+    config = command_line.config
+    runtime.configure()
+    try:
+        settings = settings_of(config)
+        workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
+        if command_line.dry_run:
+            return _describe(settings, config, workdir)
+        data = load_data(config, command_line.extra["data_dir"])
+        keep_config(config, workdir)
+        return _run(settings, config, data, workdir)
+    except (DataError, RunFolderError, ValueError) as error:
+        exit_with(error)
+
+
+def load_data(config: Config, data_dir: str) -> Data:
+    """The pieces of a configuration, at most `config.max_pieces` of each part; DataError."""
+    rolls = load_chorales(config.data, data_dir)
+    return Data(
+        *(
+            (rolls[part].notes[: config.max_pieces], rolls[part].lengths[: config.max_pieces])
+            for part in Data._fields
+        )
+    )
+
+
+def keep_config(config: Config, workdir: Path) -> None:
+    """Writes the config beside the records; the folder of another search is refused."""
+    path, new = workdir / "config.json", plain(json.loads(config.to_json()))
+    with writing(path):
+        workdir.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        old = json.loads(path.read_text())
+        fixed = [{k: v for k, v in c.items() if k not in FREE_FIELDS} for c in (old, new)]
+        if fixed[0] != fixed[1]:
+            refuse(workdir, f"holds another search: {differences(*fixed)}; give another --workdir")
+    write_beside(path, json.dumps(new, indent=2).encode() + b"\n")
+    put_in_place(path)
+
+
+def missing(
+    settings: Mapping[str, Sequence[Setting]], trials: Sequence[Mapping[str, Any]]
+) -> list[list[Setting]]:
+    """What is not on file yet. A trial on file with other settings is refused."""
+    on_file = {(line["variant"], line["trial"]): line["values"] for line in trials}
+    left = []
+    for variant, own in settings.items():
+        for setting in own:
+            there = on_file.get((variant, setting.trial))
+            if there is not None and there != setting.values:
+                raise ValueError(
+                    f"trial {setting.trial} of {variant} is on file with other settings "
+                    f"({differences(there, setting.values)}); give another --workdir"
+                )
+        left.append([s for s in own if (variant, s.trial) not in on_file])
+    return left
+
+
+def _run(
+    settings: Mapping[str, Sequence[Setting]], config: Config, data: Data, workdir: Path
+) -> int:
+    groups = _groups(settings, config, load_trials(workdir))
+    end = None if config.minutes is None else time.monotonic() + 60 * config.minutes
+    with stop_signals() as stopped:
+        for number, group in enumerate(groups, start=1):
+            say(f"[{number} of {len(groups)}] {group.variant}, up to {group.size} cells")
+
+            def should_stop() -> bool:
+                return stopped() or (end is not None and time.monotonic() > end)
+
+            if not run_group(group, config, data, workdir, should_stop, print_line):
+                say(f"stopped; every finished trial is in {workdir}")
+                say(f"the same command goes on:  {this_command()}")
+                return 0 if not stopped() else INTERRUPTED
+    return 0
+
+
+def print_line(text: str) -> None:
+    """A line on stdout at once."""
+    print(text, flush=True)
+
+
+def _groups(
+    settings: Mapping[str, Sequence[Setting]], config: Config, trials: Sequence[Mapping[str, Any]]
+) -> list[Group]:
+    """What is left, in the rounds that it had from the start."""
+    left = {(s.variant, s.trial) for own in missing(settings, trials) for s in own}
+    groups = groups_of(list(settings.values()), config.per_round)
+    cut = [
+        group._replace(settings=tuple(s for s in group.settings if (s.variant, s.trial) in left))
+        for group in groups
+    ]
+    return [group for group in cut if group.settings]
+
+
+def _describe(settings: Mapping[str, Sequence[Setting]], config: Config, workdir: Path) -> int:
+    trials = load_trials(workdir)
+    left = [s for own in missing(settings, trials) for s in own]
+    sizes = sorted({program_size(s.values["hidden_size"]) for s in left})
+    costs = load_costs(workdir)
+    num_done = sum(line["trials"] for line in costs)
+    each = sum(line["cpu_s"] for line in costs) / num_done if num_done else 12.0
+    print(
+        f"{sum(map(len, settings.values())):,} trials of {len(settings)} variants, {len(left):,} "
+        f"not on file, in programs of {', '.join(map(str, sizes))} cells; about "
+        f"{format_duration(each * len(left))} of one core"
+        f"{'' if num_done else ' (at a nominal 12 s a trial)'}; records in {workdir}"
+    )
+    return 0

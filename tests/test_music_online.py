@@ -1,0 +1,274 @@
+"""Online learning of the odyssey: gradients, padded programs, updates, ends, resumed searches."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from lstm_jax.config import ConfigError, make_config
+from lstm_jax.music.frames import frame_nll, likelihood_of, next_frames
+from lstm_jax.music.odyssey import FREE_FIELDS, _groups
+from lstm_jax.music.online import (
+    DIVERGED,
+    EXHAUSTED,
+    STOPPED,
+    Hyper,
+    hidden_axes,
+    learner,
+    loss_and_gradient,
+    make_epoch,
+    net_inputs,
+    pad,
+    pieces,
+)
+from lstm_jax.music.protocol import (
+    AXES,
+    ODYSSEY_FIELDS,
+    groups_of,
+    initial_weights,
+    maker,
+    program_size,
+    settings_of,
+)
+from lstm_jax.music.search import TRIALS, Data, load_trials, run_group
+from tests.oracles.cells.lstm import lstm as lstm_oracle
+from tests.tolerances import FALSE_ALARM_RATE
+
+
+def rolls(num=6, longest=9, seed=0):
+    """Sparse random notes over 88 keys."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(3, longest + 1, num).astype(np.int32)
+    lengths[0] = longest
+    notes = (rng.random((num, longest, 88)) < 0.05).astype(np.uint8)
+    for n, length in enumerate(lengths):
+        notes[n, length:] = 0
+    return notes, lengths
+
+
+def hyper(size, rate=1e-3, momentum=0.5, noise=0.0):
+    return Hyper(*map(jnp.float32, (rate, momentum, noise)), jnp.int32(size))
+
+
+def run(net, make, size, num_epochs=2, patience=15, rescale=False, epochs=None, **values):
+    """A trial of `size` units in the program of `net`; its states after each epoch."""
+    train, valid = pieces(*rolls()), pieces(*rolls(4, 7, seed=1), num_classes=1)
+    of = {"num_epochs": num_epochs, "patience": patience, "rescale": rescale}
+    epoch = make_epoch(net, train, valid, hidden_axes(make, net.cell.output_size), **of)
+    step = jax.jit(lambda one: epoch(one, train, valid))
+    weights = pad(initial_weights(make(size), (3,)), net)
+    one = learner(jax.random.key(5), hyper(size, **values), weights)
+    states = []
+    for _ in range(epochs or num_epochs):
+        one = step(one)
+        states.append(one)
+    return states
+
+
+@pytest.mark.parametrize("variant", ["V", "FGR", "NIG+NOAF", "gru", "elman"])
+def test_the_gradient_is_that_of_the_definition(variant):
+    net = maker(variant)(5)
+    params = initial_weights(net, (0,))
+    notes, lengths = rolls()
+    xs, ys, valid = next_frames(jnp.asarray(notes[1]), jnp.int32(lengths[1]))
+
+    def loss(params):
+        return jnp.where(valid, frame_nll(net_inputs(net)(params, xs), ys), 0.0).sum()
+
+    expected = jax.value_and_grad(loss)(params)
+    found = loss_and_gradient(net)(params, xs, ys, valid)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for a, b in zip(*map(jax.tree.leaves, (found[1], expected[1])), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
+
+
+def test_a_cell_without_parts_is_refused():
+    net = maker("V")(4)
+    with pytest.raises(ValueError, match="not cut into parts"):
+        loss_and_gradient(net._replace(cell=net.cell._replace(parts=None)))
+
+
+@pytest.mark.parametrize("variant", ["V", "FGR", "NFG+NIAF", "CIFG"])
+def test_units_that_are_padding_never_come_to_life(variant):
+    make = maker(variant)
+    exact = run(make(5), make, 5, noise=0.3)[-1]
+    padded = run(make(8), make, 5, noise=0.3)[-1]
+    assert jax.tree.leaves(padded.params)[0].shape[0] == 8
+    expected = pad(jax.device_get(exact.params), make(8))
+    for a, b in zip(*map(jax.tree.leaves, (padded.params, expected)), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+    np.testing.assert_allclose(padded.best_valid, exact.best_valid, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_an_epoch_is_nesterov_descent_piece_by_piece(rescale):
+    make = maker("V")
+    net, rate, momentum = make(4), 2e-3, 0.8
+    (state,) = run(net, make, 4, num_epochs=1, rescale=rescale, rate=rate, momentum=momentum)
+    key = jax.random.fold_in(jax.random.key(5), 0)
+    order = jax.random.permutation(jax.random.split(key)[0], 6)
+    notes, lengths = rolls()
+    params, step = initial_weights(net, (3,)), rate * (1 - momentum) if rescale else rate
+    velocity = jax.tree.map(np.zeros_like, params)
+
+    def loss(params, xs, ys):
+        return frame_nll(net_inputs(net)(params, xs), ys).sum()
+
+    grad = jax.jit(jax.grad(loss))
+    # Sutskever et al. 2013 with the gradient at the point looked ahead to: phi = theta + mu v.
+    for n in order.tolist():
+        frames = notes[n, : lengths[n]].astype(np.float32)
+        g = grad(params, frames[:-1], frames[1:])
+        new = jax.tree.map(lambda v, g: momentum * v - step * np.asarray(g), velocity, g)
+        # params holds phi: theta' = phi - mu v + v', phi' = theta' + mu v'
+        params = jax.tree.map(
+            lambda p, v, w: p - momentum * v + w + momentum * w, params, velocity, new
+        )
+        velocity = new
+    for a, b in zip(*map(jax.tree.leaves, (state.params, params)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_noise_enters_the_training_alone():
+    make = maker("V")
+    quiet, loud = (run(make(4), make, 4, num_epochs=1, noise=noise)[0] for noise in (0.0, 0.7))
+    assert float(abs(quiet.params.cell.w_z - loud.params.cell.w_z).max()) > 1e-5
+    still = [run(make(4), make, 4, num_epochs=1, noise=n, rate=1e-30)[0] for n in (0.0, 0.7)]
+    assert float(still[0].best_valid) == float(still[1].best_valid)
+
+
+def test_when_a_trial_ends():
+    make = maker("V")
+    net = make(4)
+    idle = run(net, make, 4, num_epochs=9, patience=3, epochs=4, rate=1e-30)
+    assert [int(s.status) for s in idle] == [0, 0, 0, STOPPED]
+    assert (int(idle[-1].best_epoch), int(idle[-1].epoch)) == (1, 4)
+    assert int(run(net, make, 4, num_epochs=2, patience=9)[-1].status) == EXHAUSTED
+    wild = run(net, make, 4, num_epochs=9, epochs=1, rate=1e38)[-1]
+    assert int(wild.status) == DIVERGED and np.isfinite(wild.best.cell.w_z).all()
+
+
+def test_the_best_weights_are_kept():
+    make = maker("V")
+    net = make(4)
+    states = run(net, make, 4, num_epochs=12, patience=12, rate=0.05, momentum=0.9)
+    measure = likelihood_of(net_inputs(net))
+    notes, lengths = rolls(4, 7, seed=1)
+    values = [measure(state.params, notes, lengths).per_frame for state in states]
+    last = states[-1]
+    assert int(last.best_epoch) == 1 + int(np.argmin(values)) < 12
+    np.testing.assert_allclose(measure(last.best, notes, lengths).per_frame, min(values), rtol=1e-5)
+    np.testing.assert_allclose(float(last.best_valid), min(values), rtol=1e-5)
+
+
+def test_the_likelihood_is_that_of_a_plain_computation():
+    net = maker("V")(5)
+    params = initial_weights(net, (1,))
+    notes, lengths = rolls(5, 8, seed=2)
+    found = likelihood_of(net_inputs(net))(params, notes, lengths)
+    p = {k: np.float64(v) for k, v in params.cell._asdict().items() if v is not None}
+    v, b = np.float64(params.readout.v), np.float64(params.readout.b)
+    total, frames, means = 0.0, 0, []
+    for roll, length in zip(notes.astype(float), lengths.tolist(), strict=True):
+        state, nll = {"c": np.zeros(5), "h": np.zeros(5)}, 0.0
+        for t in range(length - 1):
+            state = lstm_oracle(p, state, roll[t], switches=())
+            state = state[0] if isinstance(state, tuple) else state
+            prob = 1 / (1 + np.exp(-(v @ state["h"] + b)))
+            target = roll[t + 1]
+            nll -= np.log(np.where(target == 1, prob, 1 - prob)).sum()
+        total, frames = total + nll, frames + length - 1
+        means.append(nll / (length - 1))
+    np.testing.assert_allclose(found.per_frame, total / frames, rtol=1e-5)
+    np.testing.assert_allclose(found.per_piece, np.mean(means), rtol=1e-5)
+    assert found.per_frame != pytest.approx(found.per_piece, rel=3e-5)
+
+
+# ---- the protocol
+
+
+def test_what_is_drawn_has_the_published_distributions():
+    config = make_config(ODYSSEY_FIELDS, num_samples=3000, variants=("V",))
+    values = [setting.values for setting in settings_of(config)["V"]]
+    assert tuple(ODYSSEY_FIELDS["axes"].default) == AXES
+    drawn = {name: np.array([v[name] for v in values]) for name in values[0]}
+    uniform = {
+        "hidden_size": (np.log(drawn["hidden_size"]) - np.log(20)) / np.log(10),
+        "learning_rate": (np.log10(drawn["learning_rate"]) + 6) / 4,
+        "momentum": (np.log10(1 - drawn["momentum"]) + 2) / 2,
+        "noise": drawn["noise"],
+    }
+    # whole numbers: spread each over the reals that are rounded to it
+    jitter = np.random.default_rng(0).uniform(-0.5, 0.5, 3000)
+    uniform["hidden_size"] = np.log((drawn["hidden_size"] + jitter) / 20) / np.log(10)
+    for name, u in uniform.items():
+        u = u[(u > 0.02) & (u < 0.98)]  # the ends are rounded
+        assert stats.kstest((u - 0.02) / 0.96, "uniform").pvalue > FALSE_ALARM_RATE, name
+    assert drawn["hidden_size"].min() >= 20 and drawn["hidden_size"].max() <= 200
+    assert drawn["momentum"].min() >= 0 and drawn["momentum"].max() <= 0.99
+
+
+def test_variants_draw_their_own_settings_unless_told_to_share():
+    own = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4))
+    assert own["V"][0].values != own["NP"][0].values
+    more = settings_of(make_config(ODYSSEY_FIELDS, num_samples=9))
+    assert more["NP"][:4] == own["NP"]
+    shared = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4, shared_draws=True))
+    assert [s.values for s in shared["V"]] == [s.values for s in shared["FGR"]]
+    assert shared["V"][0].seed != shared["FGR"][0].seed
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"variants": ("NFGG",)}, "config.cells=NFGG"),
+        ({"axes": ("size=log:1:2",)}, "no such field"),
+        ({"axes": ("noise=uniform:0:1", "noise=0|1")}, "twice"),
+        ({"axes": ("momentum=1-log:0.5:2",)}, "momentum"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(values, words):
+    with pytest.raises(ConfigError, match=words):
+        settings_of(make_config(ODYSSEY_FIELDS, **values))
+
+
+def test_rounds_treat_variants_alike_and_share_programs():
+    found = settings_of(make_config(ODYSSEY_FIELDS, num_samples=25, variants=("V", "NP")))
+    groups = groups_of(list(found.values()), 10)
+    assert sorted((s.variant, s.trial) for g in groups for s in g.settings) == sorted(
+        (s.variant, s.trial) for own in found.values() for s in own
+    )
+    order = [s.trial // 10 for g in groups for s in g.settings]
+    assert order == sorted(order)
+    for group in groups:
+        assert {program_size(s.values["hidden_size"]) for s in group.settings} == {group.size}
+        assert {s.variant for s in group.settings} == {group.variant}
+
+
+def test_a_search_that_is_stopped_ends_with_the_same_records(tmp_path):
+    axes = ("hidden_size=3|5", "learning_rate=log:1e-3:1e-2")
+    config = make_config(
+        ODYSSEY_FIELDS, variants=("V",), num_samples=3, num_epochs=3, patience=2, axes=axes
+    )
+    data = Data(rolls(), rolls(4, 7, seed=1), rolls(3, 8, seed=2))
+    settings = settings_of(config)
+    (group,) = _groups(settings, config, [])
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run_group(group, config, data, whole, lambda: False, lambda line: None)
+
+    calls = iter(range(99))
+    assert not run_group(group, config, data, parts, lambda: next(calls) >= 4, lambda line: None)
+    (parts / TRIALS).write_bytes((parts / TRIALS).read_bytes()[:-30])  # a kill within a write
+    done = len(load_trials(parts))
+    (rest,) = _groups(settings, config, load_trials(parts))
+    assert 0 < done < 3 and len(rest.settings) == 3 - done
+    assert run_group(rest, config, data, parts, lambda: False, lambda line: None)
+
+    def lines(folder):
+        return sorted(json.dumps(line) for line in load_trials(folder))
+
+    assert lines(parts) == lines(whole) and len(lines(whole)) == 3
+    assert "num_epochs" not in FREE_FIELDS
