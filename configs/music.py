@@ -1,28 +1,86 @@
-"""Polyphonic music: the chorales of Bach, frame by frame.
+"""Polyphonic music: the chorales of Bach, the next quarter note from all before it.
 
-Draft.
+    python -m experiments.music                                          the LSTM
+    python -m experiments.music --config=configs/music.py:table          LSTM, GRU, plain net
+    python -m experiments.music --config=configs/music.py:odyssey        random search, 9 variants
+    python -m experiments.music --config=configs/music.py:smoke          does it run
+    python -m experiments.music --generate=piece.mid --workdir=RUN       a sampled piece, as MIDI
+
+Each of 88 keys is a logistic output; what is measured is the negative log-likelihood of a frame,
+summed over its keys, in nats: the sum over all frames but the first of all pieces, over their
+number, as in the code of Bai et al. 2018. The split is 229, 76 and 77 pieces.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from lstm_jax.config import Field, make_config, parse_arg
+from lstm_jax.config import FITTING, LAYERS, Field, make_config, parse_arg, standard_fields
+from lstm_jax.music.problem import DATA, MUSIC_FIELDS
 from lstm_jax.music.protocol import ODYSSEY_FIELDS
 
 ARGS = {
-    "odyssey": "the random search of Greff et al. 2017",
-    "odyssey-smoke": "does the search run",
+    "lstm": "LSTM (the default)",
+    "gru": "GRU",
+    "elman": "plain recurrent net",
+    "table": "the three of them, beside the published figures",
+    "grid": "LSTMs of several sizes and rates of dropout, the best by validation",
+    "transposed": "LSTM whose training pieces are shifted over the keyboard: not the published set",
+    "smoke": "a small LSTM on few pieces: shows in under a minute that everything runs",
+}
+SEARCHES = {
+    "odyssey": "the random search of Greff et al. 2017 over nine variants; resumable",
+    "odyssey-smoke": "two variants, two trials each, on few pieces",
 }
 
-FIELDS = ODYSSEY_FIELDS | {
-    "rows": Field(("odyssey",), "name of the run"),
-    "data": Field("jsb_chorales", "named set of pieces, or the path of an own JSON file"),
+FIELDS = (
+    standard_fields(
+        FITTING,
+        LAYERS,
+        rows=("lstm",),
+        num_epochs=200,
+        patience=20,
+        batch_size=8,
+        learning_rate=0.002,
+        hidden_size=200,
+        clip_norm=1.0,
+        dropout=0.5,
+    )
+    | DATA
+    | MUSIC_FIELDS
+)
+SEARCH_FIELDS = ODYSSEY_FIELDS | DATA | {"rows": Field(("odyssey",), "name of the search")}
+
+_GRID = {
+    f"lstm-{size}-{dropout:g}": {"hidden_size": size, "dropout": dropout}
+    for size in (100, 200, 300)
+    for dropout in (0.0, 0.3, 0.5, 0.7)
+}
+_ROWS: dict[str, dict[str, Any]] = {
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "elman": {"cell": "elman", "learning_rate": 0.0005},
+    "transposed": {"transpose": 5},
+    "smoke": {"hidden_size": 16, "num_epochs": 3, "max_pieces": 12, "learning_rate": 0.01},
+    **_GRID,
+}
+_TABLES = {"table": ("lstm", "gru", "elman"), "grid": tuple(_GRID)}
+_SEARCH_ROWS: dict[str, dict[str, Any]] = {
+    "odyssey": {},
+    "odyssey-smoke": {
+        "variants": ("V", "FGR"),
+        "num_samples": 2,
+        "num_epochs": 2,
+        "max_pieces": 12,
+    },
 }
 
 
-def get_config(arg: str = "odyssey") -> ConfigDict:
-    """The settings of a run."""
-    parse_arg(arg, ARGS)
-    more = {}
-    if arg == "odyssey-smoke":
-        more = {"variants": ("V", "FGR"), "num_samples": 2, "num_epochs": 2, "max_pieces": 12}
-    return make_config(FIELDS, rows=(arg,), **more)
+def get_config(arg: str = "lstm") -> ConfigDict:
+    """The settings of a row, of several rows, or of a search."""
+    parse_arg(arg, (*ARGS, *SEARCHES, *_GRID))
+    if arg in SEARCHES:
+        return make_config(SEARCH_FIELDS, rows=(arg,), **_SEARCH_ROWS[arg])
+    if arg in _TABLES:
+        return make_config(FIELDS, rows=_TABLES[arg])
+    return make_config(FIELDS, rows=(arg,), **_ROWS[arg])

@@ -211,12 +211,12 @@ def test_what_is_drawn_has_the_published_distributions():
     assert drawn["momentum"].min() >= 0 and drawn["momentum"].max() <= 0.99
 
 
-def test_variants_draw_their_own_settings_unless_told_to_share():
-    own = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4))
+def test_variants_share_settings_or_draw_their_own():
+    own = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4, shared_draws=False))
     assert own["V"][0].values != own["NP"][0].values
-    more = settings_of(make_config(ODYSSEY_FIELDS, num_samples=9))
+    more = settings_of(make_config(ODYSSEY_FIELDS, num_samples=9, shared_draws=False))
     assert more["NP"][:4] == own["NP"]
-    shared = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4, shared_draws=True))
+    shared = settings_of(make_config(ODYSSEY_FIELDS, num_samples=4))
     assert [s.values for s in shared["V"]] == [s.values for s in shared["FGR"]]
     assert shared["V"][0].seed != shared["FGR"][0].seed
 

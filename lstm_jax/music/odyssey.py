@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lstm_jax import runtime
-from lstm_jax.config import CommandLine, Config, exit_with
-from lstm_jax.data import DataError, load_chorales
+from lstm_jax.config import Config, Fields, exit_with, parse_command_line
 from lstm_jax.experiment import this_command
+from lstm_jax.music.page import report
+from lstm_jax.music.problem import load_parts
 from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record import RunFolderError
@@ -24,11 +26,42 @@ FREE_FIELDS = ("num_samples", "per_round", "minutes", "variants", "rows", "top_s
 """What a search that goes on may change: no trial's result depends on them."""
 
 
-def run_odyssey(command_line: CommandLine) -> int:
-    """Runs the search of a command line; returns the exit status (0, or 130 where it was stopped).
+class Search(NamedTuple):
+    """The search as a command: what its help says, and its settings."""
 
-    Raises nothing: what is wrong with data or folders ends the program in one line, status 2.
+    usage: str
+    config_path: str
+    fields: Fields
+    args: Mapping[str, str]
+    extra_flags: Fields
+
+
+def asks_for_search(argv: Sequence[str]) -> bool:
+    """Whether a command line is for the search: its ``--config=FILE:ARG`` begins with odyssey.
+
+    Example:
+      >>> asks_for_search(["--config=configs/music.py:odyssey"]), asks_for_search([])
+      (True, False)
     """
+    text = " ".join(argv)
+    return re.search(r"(^| )--?config[= ]\S*:odyssey", text) is not None
+
+
+def search(search: Search, argv: Sequence[str]) -> int:
+    """Runs a search for a command line; returns the exit status.
+
+    0: done, or its `minutes` are over. 2: one line on stderr said what was wrong. 130: stopped;
+    every finished trial is on file and the same command goes on.
+    """
+    command_line = parse_command_line(
+        argv,
+        fields=search.fields,
+        default_config_path=search.config_path,
+        arg_names=search.args,
+        usage=search.usage,
+        extra_flags=search.extra_flags,
+        check=settings_of,
+    )
     config = command_line.config
     runtime.configure()
     try:
@@ -36,22 +69,20 @@ def run_odyssey(command_line: CommandLine) -> int:
         workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
         if command_line.dry_run:
             return _describe(settings, config, workdir)
-        data = load_data(config, command_line.extra["data_dir"])
-        keep_config(config, workdir)
-        return _run(settings, config, data, workdir)
-    except (DataError, RunFolderError, ValueError) as error:
+        status = 0
+        if not command_line.extra["report"]:
+            data = load_data(config, command_line.extra["data_dir"])
+            keep_config(config, workdir)
+            status = _run(settings, config, data, workdir)
+        return status or report(workdir, config)
+    except (RunFolderError, ValueError, OSError) as error:
         exit_with(error)
 
 
 def load_data(config: Config, data_dir: str) -> Data:
     """The pieces of a configuration, at most `config.max_pieces` of each part; DataError."""
-    rolls = load_chorales(config.data, data_dir)
-    return Data(
-        *(
-            (rolls[part].notes[: config.max_pieces], rolls[part].lengths[: config.max_pieces])
-            for part in Data._fields
-        )
-    )
+    rolls = load_parts(config, data_dir)
+    return Data(*((rolls[part].notes, rolls[part].lengths) for part in Data._fields))
 
 
 def keep_config(config: Config, workdir: Path) -> None:

@@ -65,7 +65,8 @@ class Group(NamedTuple):
 def settings_of(config: Config) -> dict[str, list[Setting]]:
     """The trials of each variant; ConfigError for variants or axes that cannot be.
 
-    Each variant draws its own, as published, or with `config.shared_draws` all the same.
+    Trial n of all variants has the same settings, or without `config.shared_draws` each variant
+    draws its own, as published.
 
     Example:
       >>> from lstm_jax.config import make_config
@@ -159,7 +160,11 @@ ODYSSEY_FIELDS: Fields = {
     "axes": Field(AXES, "what is drawn, each NAME=A|B|C or NAME=uniform|log|1-log:LOW:HIGH"),
     "num_samples": Field(200, "trials of each variant", low=1, high=10**5),
     "per_round": Field(10, "trials of a variant before the next one's turn", low=1, high=10**5),
-    "shared_draws": Field(False, "whether trial n of all variants has the same settings"),
+    "shared_draws": Field(
+        True,
+        "whether trial n of all variants has the same settings, so that trials can be compared in "
+        "pairs; false: each variant draws its own, as published",
+    ),
     "rate_scaling": Field(
         "one_minus_momentum",
         "what the drawn learning rate is multiplied by: one_minus_momentum, or nothing",
@@ -180,8 +185,5 @@ ODYSSEY_FIELDS: Fields = {
         "wall time after which the search pauses; the same command goes on; auto: none",
         above=0.0,
         of=float,
-    ),
-    "max_pieces": Field(
-        None, "pieces of each part of the data that are used; auto: all", low=2, of=int
     ),
 }

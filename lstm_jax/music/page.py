@@ -1,0 +1,6 @@
+"""The page of a search, from its records."""
+
+
+def report(workdir, config):
+    """Nothing yet."""
+    return 0
