@@ -1,9 +1,8 @@
 """Forecasting: walked forward through a series, beside persistence, seasonal naive and AutoReg.
 
-    python -m experiments.forecasting                                        sunspots, ten years ahead
-    python -m experiments.forecasting --config=configs/forecasting.py:co2    monthly CO2, a year ahead
-    python -m experiments.forecasting --config=configs/forecasting.py:csv \
-        --config.csv=FILE --config.column=NAME                               your own
+    python -m experiments.forecasting                                        sunspots
+    python -m experiments.forecasting --config=configs/forecasting.py:co2    monthly CO2
+    python -m experiments.forecasting --config=configs/forecasting.py:csv --config.csv=FILE
     python -m experiments.forecasting --config=configs/forecasting.py:smoke  does it run
 
 From each of 20 origins networks are fitted to what was known there, scales and all, and forecast
