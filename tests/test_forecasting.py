@@ -1,0 +1,292 @@
+"""Forecasting: no leak from the future, index arithmetic, baselines, scores, runs and bad input."""
+
+import datetime
+import json
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from configs import forecasting as settings
+from experiments.forecasting import EXPERIMENT
+from lstm_jax.cells import lstm
+from lstm_jax.config import make_config
+from lstm_jax.data import Series
+from lstm_jax.forecasting.baselines import autoreg, persistence, seasonal_naive
+from lstm_jax.forecasting.command import main
+from lstm_jax.forecasting.model import Fit, fit_lanes
+from lstm_jax.forecasting.past import DIFFERENCES, make_past
+from lstm_jax.forecasting.problem import averaged
+from lstm_jax.forecasting.scores import (
+    compare,
+    coverage,
+    diebold_mariano,
+    residual_interval,
+    score,
+)
+from lstm_jax.forecasting.walk import truth, walk
+from lstm_jax.structures import stack
+from tests.tolerances import FALSE_ALARM_RATE
+
+FIELDS = {"horizon": 3, "num_origins": 5, "num_updates": 4, "members": 2, "hidden_size": 3}
+
+
+def series(num=80, seed=0):
+    rng = np.random.default_rng(seed)
+    return 10 + 3 * np.sin(2 * np.pi * np.arange(num) / 7) + rng.normal(0, 0.5, num)
+
+
+def write_csv(path, values, name="demand"):
+    day = datetime.date(2000, 1, 1)
+    lines = [f"{day + datetime.timedelta(n)},{v}" for n, v in enumerate(values)]
+    path.write_text("\n".join([f"date,{name}", *lines]) + "\n")
+    return path
+
+
+def command(csv, workdir, *more, **values):
+    fields = {**FIELDS, "baselines": "persistence,seasonal_naive", **values}
+    return main(
+        EXPERIMENT,
+        [
+            "--config=configs/forecasting.py:csv",
+            f"--config.csv={csv}",
+            *[f"--config.{name}={value}" for name, value in fields.items()],
+            f"--workdir={workdir}",
+            *more,
+        ],
+    )
+
+
+# ---- where forecasts are made
+
+
+def test_the_walk_is_what_brute_force_finds():
+    for num, horizon, count, step in [(50, 3, 4, 3), (41, 5, 6, 2), (30, 1, 2, 7)]:
+        made = walk(num, horizon, count, step, least=5)
+        fits = [o for o in range(num + 1) if o + horizon <= num]
+        expected = sorted(fits[::-1][::step][:count])
+        assert list(made.origins) == expected
+        values = np.arange(num) ** 2.0
+        for origin, came in zip(made.origins, truth(values, made), strict=True):
+            assert came.tolist() == [values[origin + k] for k in range(horizon)]
+    with pytest.raises(ValueError, match=r"30 values.*at least 42"):
+        walk(30, 3, 10, 3, least=12)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_targets_and_parts_are_those_of_a_plain_loop(difference):
+    values, season, horizon = series(40), 7, 9
+    origin = 33
+    past = make_past(
+        values[:origin], 40, horizon=horizon, season=season, difference=difference, valid_share=0.2
+    )
+    split = origin - round(0.2 * origin)
+    lag = {"none": 0, "last": 1, "season": season}[difference]
+
+    def naive(now, ahead):
+        if difference == "none":
+            return 0.0
+        if difference == "last":
+            return values[now]
+        while ahead > now:
+            ahead -= season
+        return values[ahead] if ahead >= 0 else None
+
+    teach = []
+    for t in range(40):
+        for k in range(horizon):
+            at = t + 1 + k
+            usable = t < origin and at < origin and t >= lag and naive(t, at) is not None
+            assert past.train[t, k] == (usable and at < split)
+            assert past.valid[t, k] == (usable and at >= split)
+            if past.train[t, k]:
+                teach.append(values[at] - naive(t, at))
+    assert past.shift == pytest.approx(np.mean(teach)) and past.scale == pytest.approx(
+        np.std(teach)
+    )
+    for t, k in np.argwhere(past.train | past.valid):
+        value = past.shift + past.scale * past.targets[t, k] + naive(t, t + 1 + k)
+        assert value == pytest.approx(values[t + 1 + k], rel=1e-5)
+    assert past.base.tolist() == [naive(origin - 1, origin + k) for k in range(horizon)]
+    assert past.last == origin - 1 and not past.inputs[origin:].any()
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_the_future_changes_no_earlier_forecast(difference):
+    values = series(60)
+    steps = walk(60, 4, 3, 4, least=20)
+    fit = Fit(stack(lstm(3, 3)), 4, num_updates=3, learning_rate=0.05, refit=True)
+    run = fit_lanes(fit, num_members=2, seed=0)
+
+    def forecasts(values):
+        how = {"horizon": 4, "season": 7, "difference": difference, "valid_share": 0.2}
+        pasts = [make_past(values[:origin], 60, **how) for origin in steps.origins]
+        return run(pasts, steps.origins)
+
+    before = forecasts(values)
+    for n, origin in enumerate(steps.origins):
+        changed = values.copy()
+        changed[origin:] = 1e6 * np.random.default_rng(n).normal(size=60 - origin)
+        after = forecasts(changed)
+        for old, new in zip(before, after, strict=True):
+            np.testing.assert_array_equal(new[: n + 1], old[: n + 1])  # to the last bit
+        if n + 1 < len(steps.origins):
+            assert (after.forecast[n + 1] != before.forecast[n + 1]).any()
+
+
+def test_a_network_learns_what_can_be_known():
+    values = np.sin(2 * np.pi * np.arange(90) / 9) * 4 + 20
+    steps = walk(90, 5, 2, 5, least=40)
+    how = {"horizon": 5, "season": 1, "difference": "none", "valid_share": 0.2}
+    pasts = [make_past(values[:o], 90, **how) for o in steps.origins]
+    fit = Fit(stack(lstm(1, 8)), 5, num_updates=200, learning_rate=0.03, refit=True)
+    found = fit_lanes(fit, num_members=1, seed=0)(pasts, steps.origins)
+    made = np.stack(
+        [p.base + p.shift + p.scale * f[0] for p, f in zip(pasts, found.forecast, strict=True)]
+    )
+    assert np.abs(made - truth(values, steps)).max() < 0.6  # of an amplitude of 4
+
+
+# ---- what it is compared with
+
+
+def test_simple_forecasts():
+    past = np.array([5.0, 1.0, 2.0, 3.0])
+    assert persistence(past, 3, 3, 0.9)[0].tolist() == [3.0] * 3
+    assert seasonal_naive(past, 7, 3, 0.9)[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0]
+
+
+def test_autoreg_finds_the_coefficients_of_an_autoregression():
+    pytest.importorskip("statsmodels", reason="the extra data is not installed")
+    rng = np.random.default_rng(0)
+    values = np.zeros(600)
+    for t in range(2, 600):
+        values[t] = 2 + 1.2 * values[t - 1] - 0.5 * values[t - 2] + rng.normal()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made, interval = autoreg(values, 3, 1, 0.9)
+    a, b = values[-2:]
+    expected = []
+    for _ in range(3):
+        a, b = b, 2 + 1.2 * b - 0.5 * a
+        expected.append(b)
+    np.testing.assert_allclose(made, expected, atol=0.6)
+    # one step ahead: normal noise of sd 1
+    np.testing.assert_allclose(interval[:, 0] - made[0], [-1.645, 1.645], rtol=0.1)
+
+
+def test_diebold_mariano_is_the_paired_t_test_without_overlap():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(1, 1, 12), rng.normal(1.5, 1, 12)
+    expected = stats.ttest_rel(a, b).pvalue
+    assert diebold_mariano(a - b) == pytest.approx(expected, rel=1e-9)
+    # Overlapping losses: false alarms at about the rate asked for, where a t-test has too many.
+    hits, naive = 0, 0
+    for _ in range(400):
+        noise = rng.normal(size=66)
+        d = np.convolve(noise, np.ones(3) / 3, "valid")
+        hits += diebold_mariano(d, overlap=2) < 0.05
+        naive += diebold_mariano(d) < 0.05
+    assert hits < 0.6 * naive and stats.binomtest(hits, 400, 0.09).pvalue > FALSE_ALARM_RATE
+
+
+def test_a_better_forecast_wins_and_a_twin_does_not():
+    rng = np.random.default_rng(2)
+    good = rng.normal(0, 1, (20, 4))
+    found = compare(good, {"bad": 3 * good + rng.normal(0, 0.1, (20, 4)), "twin": -good}, 0)
+    assert (found["bad"].verdict, found["twin"].verdict) == ("won", "not told apart")
+    assert found["bad"].high < 0.5 < 1 == found["twin"].ratio
+    lost = compare(3 * good, {"other": good}, 0)["other"]
+    assert lost.verdict == "lost" and lost.ratio == pytest.approx(3)
+    assert score(good).low < score(good).mae < score(good).high
+
+
+def test_intervals_hold_their_share_of_exchangeable_errors():
+    rng = np.random.default_rng(3)
+    inside = []
+    for _ in range(400):
+        errors = rng.standard_t(4, 40)
+        low, high = residual_interval(errors[:39], 0.9)
+        inside.append(low <= errors[39] <= high)
+    assert stats.binomtest(sum(inside), 400, 0.9).pvalue > FALSE_ALARM_RATE
+    came = np.array([[0.0, 2.0], [0.0, 0.0]])
+    around = np.broadcast_to(np.array([[-1.0, -1.0], [1.0, 1.0]]), (2, 2, 2))
+    assert coverage(came, around)[0] == 0.75
+
+
+def test_means_over_parts_of_the_year():
+    times = np.array([2000.0, 2000.1, 2000.26, 2000.49, 2000.5, 2000.8])
+    made = averaged(Series("x", "y", ("",) * 6, times, np.array([1.0, 3, 5, 7, 9, 11])), 4)
+    assert made.values.tolist() == [2.0, 6.0, 9.0, 11.0]
+    assert made.times.tolist() == [2000.0, 2000.25, 2000.5, 2000.75]
+    with pytest.raises(ValueError, match="parts of a year without a value"):
+        averaged(Series("x", "y", ("",) * 6, times, times), 24)
+
+
+# ---- the command
+
+
+def test_a_run_is_resumed_to_the_same_forecasts(tmp_path, capsys):
+    csv = write_csv(tmp_path / "own.csv", series())
+    assert command(csv, tmp_path / "whole") == 0
+    assert "persistence" in capsys.readouterr().out
+    whole = (tmp_path / "whole" / "trials.jsonl").read_bytes()
+    assert command(csv, tmp_path / "cut") == 0
+    file = tmp_path / "cut" / "trials.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + lines[3] + lines[2][:40])  # as a kill leaves it
+    assert command(csv, tmp_path / "cut") == 0
+    assert file.read_bytes() == whole
+    records = [json.loads(line) for line in whole.splitlines()]
+    values = series()
+    assert [r["origin"] for r in records] == [65, 68, 71, 74, 77]
+    for record in records:
+        origin = record["origin"]
+        np.testing.assert_array_equal(record["truth"], values[origin : origin + 3])
+        assert record["forecasts"]["persistence"] == [values[origin - 1]] * 3
+    capsys.readouterr()
+    write_csv(csv, series(seed=1))
+    with pytest.raises(SystemExit):
+        command(csv, tmp_path / "cut")
+    assert "sha256_of_values" in capsys.readouterr().err
+
+
+def test_a_dry_run_computes_nothing(tmp_path, capsys):
+    csv = write_csv(tmp_path / "own.csv", series())
+    assert command(csv, tmp_path / "none", "--dry_run") == 0
+    assert "5 origins" in capsys.readouterr().out and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"column": "demnd"}, ["demnd", "no such column", "nearest: demand"]),
+        ({"values": [1.0, float("nan"), *range(60)]}, ["line 3", "missing", "gaps=previous"]),
+        ({"values": range(12)}, ["12 values", "too few", "at least"]),
+        ({"values": [4.0] * 80}, ["does not vary"]),
+        ({"values": [1.0, "x", *range(60)]}, ["line 3", "'x' is no finite number"]),
+        ({"csv": "no-such.csv"}, ["no-such.csv"]),
+        ({"csv": ""}, ["config.csv", "must be the path"]),
+        ({"difference": "season"}, ["config.difference=season", "config.season"]),
+        ({"horizon": 0}, ["config.horizon=0", "from 1"]),
+        ({"cell": "gru", "switches": "NIG"}, ["config.switches=NIG"]),
+    ],
+)
+def test_bad_input_is_one_line(change, words, tmp_path, capsys):
+    change = dict(change)
+    csv = write_csv(tmp_path / "own.csv", change.pop("values", series()))
+    with pytest.raises(SystemExit) as end:
+        command(change.pop("csv", csv), tmp_path / "run", **change)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.startswith("error: ") and said.count("\n") == 1
+    for word in words:
+        assert word in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_argument_makes_a_config():
+    for arg in settings.ARGS:
+        config = settings.get_config(arg)
+        assert set(config.keys()) == set(settings.FIELDS)
+    assert make_config(settings.FIELDS).hidden_size == 16
