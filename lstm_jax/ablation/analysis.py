@@ -126,11 +126,20 @@ def variance_shares(records: Sequence[Record], cap: int) -> dict[str, float]:
     Raises:
       ImportError: without the extra `search`.
     """
+    settings = [{"cell": record["cell"], **record["values"]} for record in records]
+    return importances(settings, [math.log(_count(record, cap)) for record in records])
+
+
+def importances(settings: Sequence[Mapping[str, Any]], scores: Sequence[float]) -> dict[str, float]:
+    """The share of the variance of scores that each setting alone explains, by fANOVA.
+
+    Raises:
+      ImportError: without the extra `search`.
+    """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings = [{"cell": record["cell"], **record["values"]} for record in records]
     distributions = {}
     for name in settings[0]:
         values = sorted({setting[name] for setting in settings}, key=str)
@@ -145,7 +154,7 @@ def variance_shares(records: Sequence[Record], cap: int) -> dict[str, float]:
     if len(distributions) < 2:
         return {}
     study = optuna.create_study(direction="minimize")
-    for record, setting in zip(records, settings, strict=True):
+    for score, setting in zip(scores, settings, strict=True):
         params = {
             name: float(setting[name])
             if isinstance(kind, FloatDistribution)
@@ -153,9 +162,7 @@ def variance_shares(records: Sequence[Record], cap: int) -> dict[str, float]:
             for name, kind in distributions.items()
         }
         study.add_trial(
-            optuna.trial.create_trial(
-                params=params, distributions=distributions, value=math.log(_count(record, cap))
-            )
+            optuna.trial.create_trial(params=params, distributions=distributions, value=score)
         )
     values = [trial.value for trial in study.trials]
     if len(set(values)) < 2:
