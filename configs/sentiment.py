@@ -34,8 +34,8 @@ FIELDS = standard_fields(
     dropout=0.5,
     pooling="additive",
     batch_size=50,
-    num_epochs=30,
-    patience=8,
+    num_epochs=20,
+    patience=4,
     learning_rate=0.002,
     rows=SITES,
 ) | {

@@ -58,7 +58,7 @@ def find(source: str | DataSet, data_dir: str = "") -> dict[str, Path]:
         if source not in SETS:
             raise DataError(f"{source}: {no_such('data set', source, SETS, show_all=True)}")
         source = SETS[source]
-    found = {file.name: _look_for(file, source.name, data_dir) for file in source.files}
+    found = {file.name: look_for(file, source.name, data_dir) for file in source.files}
     missing: dict[str, list[DataFile]] = {}
     for file in source.files:
         if found[file.name] is None:
@@ -69,7 +69,7 @@ def find(source: str | DataSet, data_dir: str = "") -> dict[str, Path]:
     return {name: path or folder / name for name, path in found.items()}
 
 
-def _look_for(file: DataFile, set_name: str, data_dir: str) -> Path | None:
+def look_for(file: DataFile, set_name: str, data_dir: str) -> Path | None:
     """The file in the user's folder, the cache or a package; None where it has to be fetched."""
     own = data_dir or os.environ.get("LSTM_JAX_DATA", "")
     if own:

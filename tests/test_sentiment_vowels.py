@@ -1,0 +1,159 @@
+"""The experiments on labelled sequences: splits that leak nothing, runs that resume, one-line errors."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from configs import sentiment as sentiment_config
+from configs import vowels as vowels_config
+from experiments import sentiment, vowels
+from experiments.sentiment import Folds, choose
+from lstm_jax.config import make_config
+from lstm_jax.data import Sentences, load_sentences, load_signals
+from lstm_jax.fitting import main
+from tests.datasets import real_data
+
+GOOD, BAD = ["good", "great", "love"], ["bad", "awful", "broke"]
+
+
+def sentences_file(tmp_path, num=24):
+    """Sentences whose words tell their label; word n occurs in sentence n alone."""
+    lines = [
+        f"The word{chr(97 + n)} is {(GOOD if n % 2 else BAD)[n % 3]}.\t{n % 2}" for n in range(num)
+    ]
+    path = tmp_path / "own_labelled.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def signals_files(tmp_path):
+    """Two speakers, told apart by the mean of the first channel."""
+    rng = np.random.default_rng(0)
+    for part, num in (("TRAIN", 12), ("TEST", 8)):
+        lines = ["@classLabel true a b", "@data"]
+        for n in range(num):
+            length = 3 + n % 4
+            channels = [rng.normal(3.0 * (n % 2), 0.1, length), rng.normal(size=length)]
+            texts = [",".join(f"{value:.4f}" for value in channel) for channel in channels]
+            lines.append(":".join([*texts, "ab"[n % 2]]))
+        (tmp_path / f"own_{part}.ts").write_text("\n".join(lines) + "\n")
+    return tmp_path / "own"
+
+
+def test_each_sentence_is_tested_once_and_words_come_from_the_training_part():
+    rng = np.random.default_rng(0)
+    texts = tuple(f"word{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10]} same" for n in range(70))
+    labels = rng.permutation(np.arange(70) % 2).astype(np.int32)
+    read = Sentences(texts, labels, tuple("xy"[n % 2] for n in range(70)))
+    folds = Folds(make_config(sentiment_config.FIELDS, num_folds=5, num_seeds=2), read)
+    for seed in range(2):
+        splits = [folds.split(5 * seed + fold) for fold in range(5)]
+        tested = np.concatenate([test for _, _, test in splits])
+        assert sorted(tested.tolist()) == list(range(70))
+        for train, valid, test in splits:
+            assert sorted([*train, *valid, *test]) == list(range(70))
+            known = set(folds.vocabulary(train).symbols)
+            assert known == {"<unk>", "same"} | {texts[n].split()[0] for n in train}
+    repeat = folds.repeat(1)
+    train, _, test = folds.split(1)
+    own = repeat.train.inputs[: len(train)]
+    # every sentence's first word is its own: known in training, unknown in the test
+    assert (own[:, 0] > 0).all() and (repeat.test.inputs[: len(test), 0] == 0).all()
+    assert (repeat.test.labels[: len(test)] == labels[test]).all()
+    assert {tuple(part.labels.shape) for part in (folds.repeat(0).test, repeat.test)} == {(14,)}
+
+
+def test_channels_are_standardised_by_the_training_part_alone(tmp_path):
+    parts = load_signals(str(signals_files(tmp_path)))
+    config = make_config(vowels_config.FIELDS, valid_share=0.25)
+    made = vowels.repeat(config, parts, 0)
+    steps = np.concatenate(
+        [x[:n] for x, n in zip(made.train.inputs, made.train.lengths, strict=True)]
+    )
+    np.testing.assert_allclose(steps.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(steps.std(0), 1, rtol=1e-5)
+    far = {**parts, "test": parts["test"]._replace(inputs=parts["test"].inputs + 100)}
+    other = vowels.repeat(config, far, 0)
+    np.testing.assert_array_equal(other.train.inputs, made.train.inputs)
+    assert other.test.inputs[0, 0].min() > made.test.inputs[0, 0].max() + 20
+    assert len(made.train.labels) + len(made.valid.labels) == 12
+    assert not made.test.inputs[0, made.test.lengths[0] :].any()
+
+
+@pytest.mark.parametrize("name", ["sentiment", "vowels"])
+def test_a_run_learns_reports_and_resumes(name, tmp_path, capsys):
+    small = ["--config.hidden_size=4", "--config.pooling=mean", "--config.dropout=0"]
+    small += ["--config.num_epochs=25", "--config.learning_rate=0.05"]
+    if name == "sentiment":
+        fitting, data = sentiment.SENTIMENT, sentences_file(tmp_path)
+        own = ["--config=configs/sentiment.py:all", "--config.num_folds=2"]
+        own += ["--config.embedding_size=3", "--config.word_dropout=0"]
+        num_fits, num_tested = 2, 24
+    else:
+        fitting, data = vowels.VOWELS, signals_files(tmp_path)
+        own = ["--config=configs/vowels.py:mean", "--config.num_seeds=2"]
+        num_fits, num_tested = 2, 8
+    command = [*own, *small, f"--config.data={data}", f"--workdir={tmp_path / 'run'}"]
+    command += ["--config.baseline=false"]
+    assert main(fitting, command) == 0
+    said = capsys.readouterr().out
+    file = tmp_path / "run" / "fits.jsonl"
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(records) == num_fits
+    accuracy = np.mean([record["test"]["accuracy"] for record in records])
+    assert accuracy == 1.0 and "1.000 [" in said
+    if name == "sentiment":  # each is tested in one fold
+        assert sum(len(record["answers"]) for record in records) == num_tested
+    before = file.read_bytes()
+    assert main(fitting, command) == 0
+    assert capsys.readouterr().out == said and file.read_bytes() == before
+    if name == "sentiment":
+        assert main(fitting, [*command, "--show=A great phone|It broke"]) == 0
+        shown = capsys.readouterr().out
+        assert "great 0.33" in shown and (tmp_path / "run" / "words.png").stat().st_size > 2000
+
+
+def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
+    path = sentences_file(tmp_path)
+
+    def error(fitting, *argv):
+        with pytest.raises(SystemExit) as caught:
+            main(fitting, [*argv, f"--workdir={tmp_path / 'run'}"])
+        line = capsys.readouterr().err
+        assert caught.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1
+        return line
+
+    where = f"--config.data={path}"
+    assert "must be one of own, all" in error(sentiment.SENTIMENT, where, "--config.site=amazon")
+    assert "cannot be in 20 folds" in error(sentiment.SENTIMENT, "--config=configs/sentiment.py:all", where, "--config.num_folds=20")  # fmt: skip
+    (tmp_path / "empty.txt").write_text("")
+    empty = f"--config.data={tmp_path / 'empty.txt'}"
+    assert "the file is empty" in error(sentiment.SENTIMENT, empty)
+    assert "is not there" in error(sentiment.SENTIMENT, "--config=configs/sentiment.py:all", where, "--show=x")  # fmt: skip
+    nowhere = f"--config.data={tmp_path / 'nowhere'}"
+    assert "nowhere_TRAIN.ts: cannot be read" in error(vowels.VOWELS, nowhere)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "fitting", [sentiment.SENTIMENT, vowels.VOWELS], ids=["sentiment", "vowels"]
+)
+def test_every_arg_is_a_config(fitting):
+    module = sentiment_config if fitting.name == "sentiment" else vowels_config
+    for arg in fitting.args:
+        config = module.get_config(arg)
+        for row in config.rows:
+            if arg != "smoke" and len(config.rows) > 1:
+                assert module.get_config(row).rows == (row,)
+
+
+def test_the_real_sentences_fall_into_even_folds():
+    read = load_sentences(data_dir=real_data())
+    assert len(choose(read, "imdb").texts) == 1000
+    folds = Folds(make_config(sentiment_config.FIELDS), read)
+    assert folds.sizes == [2430, 270, 300]
+    for number in range(10):
+        counts = Counter(folds.strata[n] for n in folds.split(number)[2])
+        assert set(counts.values()) == {50} and len(counts) == 6
