@@ -48,6 +48,7 @@ def describe(dataset: DataSet, data_dir: str = "") -> str:
     if missing:
         size = sum(file.size for file in missing) / 1e6
         lines += [f"  missing   {size:.1f} MB: python -m lstm_jax.data {dataset.name}"]
+        lines += [f"  from      {', '.join(dict.fromkeys(file.address for file in missing))}"]
         lines += [f"  by hand   {by_hand(missing, cache_dir() / dataset.name)}"]
     return "\n".join(lines)
 

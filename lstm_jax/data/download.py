@@ -50,11 +50,20 @@ def check(path: Path, file: DataFile, source: str) -> None:
 
 def fetch(files: Sequence[DataFile], folder: Path) -> None:
     """Downloads files of one address into the folder; all of them, or none and a DataError."""
-    address = files[0].address
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made: {reason(error)}") from None
+    try:
+        _fetch_into(files, folder)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
+        raise
+
+
+def _fetch_into(files: Sequence[DataFile], folder: Path) -> None:
+    address = files[0].address
     with contextlib.ExitStack() as made:
         whole = made.enter_context(_temporary(folder / Path(address).name))
         _download(address, whole, by_hand(files, folder))
@@ -71,7 +80,7 @@ def fetch(files: Sequence[DataFile], folder: Path) -> None:
 def by_hand(files: Sequence[DataFile], folder: Path) -> str:
     """How to do without the download, in one line."""
     named = ", ".join(f"{file.name} (SHA-256 {file.sha256})" for file in files)
-    return f"fetch {files[0].address} elsewhere and put {named} into {folder} or your --data_dir"
+    return f"put {named} into {folder} or into your --data_dir"
 
 
 @contextlib.contextmanager
@@ -96,11 +105,13 @@ def _download(address: str, to: Path, remedy: str) -> None:
                 got += len(piece)
     except urllib.error.HTTPError as error:
         error.close()  # it is the answer, with its connection
-        raise DataError(f"{address}: HTTP {error.code} {error.reason}; {remedy}") from None
+        raise DataError(
+            f"{address}: no download (HTTP {error.code} {error.reason}); by hand: {remedy}"
+        ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = error.reason if isinstance(error, urllib.error.URLError) else error
         why = why if isinstance(why, BaseException) else OSError(str(why))
-        raise DataError(f"{address}: no download: {reason(why)}; {remedy}") from None
+        raise DataError(f"{address}: no download ({reason(why)}); by hand: {remedy}") from None
     if expected is not None and got != expected:
         raise DataError(
             f"{address}: the connection ended after {got:,} of {expected:,} bytes; nothing was "

@@ -128,7 +128,7 @@ def _filled(path: Path, column: str, cells: Sequence[tuple[int, str]], gaps: str
         where = f"{path}: line {line:,}, column {column}: the value is missing ({cell or 'empty'})"
         if gaps == "refuse":
             raise DataError(
-                f"{where}, one of {missing.size:,} missing; gaps=previous or gaps=linear fills them"
+                f"{where}, {missing.size:,} in all; gaps=previous or gaps=linear fills them"
             )
         if np.isnan(values[0]) or np.isnan(values[-1]):
             raise DataError(f"{where}; the first and the last value must be there")
