@@ -37,7 +37,8 @@ def test_the_notebook_runs_and_shows_what_it_says(tmp_path):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    client.execute(env=os.environ | {"PYTHONPATH": path})
+    inline = "module://matplotlib_inline.backend_inline"  # what a kernel has without our Agg
+    client.execute(env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": inline})
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     text = "".join(out["text"] for out in outputs if out["output_type"] == "stream")
     pictures = [out["data"]["image/png"] for out in outputs if "image/png" in out.get("data", {})]
