@@ -5,7 +5,15 @@
     python -m experiments.error_flow --config.cells=elman,V,mut1,examples/own_cell.py:janet
 
 The norm of d error(t_end) / d state(t) against the lag, at initialisation and after training on the
-adding problem, by automatic differentiation, beside the bound that section 3 derives.
+adding problem (section 5.4), by automatic differentiation, beside the bound that section 3 derives.
+
+Expected, 20 nets each, median factor by which the error shrinks per step at T=100, before and after
+training; on two CPU cores 3 minutes, the smoke run 20 s:
+
+    elman    0.31   0.59     the bound from its weights: below 1 at initialisation
+    lstm97   1      1        to the last bit under its own, truncated rule
+    lstm     0.79   0.80     with a forget-gate bias of 1
+    gru      0.56   0.78
 """
 
 from ml_collections import ConfigDict

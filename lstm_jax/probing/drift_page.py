@@ -13,7 +13,7 @@ from lstm_jax.config import Config
 from lstm_jax.probing.drift_picture import draw_drift, looks_of, values_at
 from lstm_jax.report.pictures import png_of
 from lstm_jax.summary import median_interval
-from lstm_jax.tables import format_count, format_median, markdown_table
+from lstm_jax.tables import format_count, format_duration, format_median, markdown_table
 
 Line = Mapping[str, Any]
 
@@ -21,7 +21,8 @@ Line = Mapping[str, Any]
 def page(lines: Sequence[Line], command: str, config: Config) -> tuple[str, dict[str, bytes]]:
     """The page as Markdown, and a picture for each task."""
     del config
-    blocks = ["# State drift and abused cells", f"`{command}`"]
+    took = format_duration(sum(line["wall_s"] for line in lines))
+    blocks = ["# State drift and abused cells", f"`{command}`, {took} in all."]
     pictures, tasks = {}, list(dict.fromkeys(line["task"] for line in lines))
     comparisons = _comparisons(lines)
     for task in tasks:

@@ -12,7 +12,7 @@ from lstm_jax.config import Config
 from lstm_jax.probing.flow import Decay, decay
 from lstm_jax.probing.flow_picture import STAGES, curves_of, draw_flow, lags_of
 from lstm_jax.report.pictures import png_of
-from lstm_jax.tables import markdown_table
+from lstm_jax.tables import format_duration, markdown_table
 
 PICTURE = "error-flow.png"
 _VIEWS = {"full": "full gradient", "truncated": "truncated, as in 1997"}
@@ -28,7 +28,8 @@ def page(
     text = "\n\n".join(
         [
             "# Error flow back in time",
-            f"`{command}`: {lines[0]['task']}, {len(lines[0]['trials'])} nets of each kind.",
+            f"`{command}`: {lines[0]['task']}, {len(lines[0]['trials'])} nets of each kind; "
+            f"{format_duration(sum(line['wall_s'] for line in lines))} in all.",
             f"![The error that reaches the {part}, over the lag]({PICTURE})",
             markdown_table(heads, [row for line in lines for row in _rows(line)]),
             _legend(part),
