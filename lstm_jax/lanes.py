@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lstm_jax import runtime
 from lstm_jax.curves import Curves
-from lstm_jax.trial import EXHAUSTED, RUNNING, Hyper, Trial, TrialState
+from lstm_jax.trial import EXHAUSTED, RUNNING, Hyper, Trial, TrialState, move_lanes
 from lstm_jax.types import Array
 
 EMPTY = -1
@@ -40,14 +41,23 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
     """
     lanes, whole = PartitionSpec("lanes"), PartitionSpec()
 
+    def updates(states: TrialState, ticks: Array) -> tuple[TrialState, Array]:
+        # Turned once for all updates of a call.
+        states = move_lanes(states, 0, trial.lane_axis)
+        states, errors = jax.lax.scan(
+            lambda states, tick: trial.update_lanes(states, tick, trial.lane_axis), states, ticks
+        )
+        states = move_lanes(states, trial.lane_axis, 0)
+        return states, move_lanes(errors, -1, 1) if trial.lane_axis else errors
+
     def local(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
         ticks = clock + jnp.arange(chunk, dtype=jnp.int32)
         if trial.exam is None or trial.examine_lanes is None:
-            return jax.lax.scan(trial.update_lanes, states, ticks)
+            return updates(states, ticks)
         examine = trial.examine_lanes
 
         def term(states: TrialState, ticks: Array) -> tuple[TrialState, Array]:
-            states, errors = jax.lax.scan(trial.update_lanes, states, ticks)
+            states, errors = updates(states, ticks)
             return examine(states), errors
 
         states, errors = jax.lax.scan(term, states, ticks.reshape(-1, trial.exam.every))
@@ -60,7 +70,9 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
         out_specs=(lanes, PartitionSpec(None, "lanes")),
         check_vma=False,
     )
-    return jax.jit(sharded, donate_argnums=0)
+    platform = mesh.devices.flat[0].platform
+    options = runtime.lane_options(platform) if trial.lane_axis else {}
+    return jax.jit(sharded, donate_argnums=0, compiler_options=options)
 
 
 class Lanes:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.stored import stored
 from lstm_jax.types import Array
 
 MEASURES = ("absolute", "squared")
@@ -26,7 +27,8 @@ class StopRule(NamedTuple):
 
     Attributes:
       init: ``() -> state``.
-      update: ``(state, outcome, clock=None) -> (state, done)``. `clock` is any counter that
+      update: ``(state, outcome, clock=None) -> (state, done)``; all arrays may have lanes on a
+        last axis, if there is a clock. `clock` is any counter that
         grows by one with each call; networks in lanes share one, which keeps the write into a
         window a plain slice. Without it the rule counts for itself.
     """
@@ -83,9 +85,7 @@ def few_wrong(limit: int, window: int = 2000) -> StopRule:
     ) -> tuple[tuple[Array, Array, Array], Array]:
         ring, num_wrong, num_seen = state
         slot = (num_seen if clock is None else clock) % window
-        oldest = jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
-        wrong = ~outcome.correct
-        ring = jax.lax.dynamic_update_index_in_dim(ring, wrong, slot, 0)
+        ring, wrong, oldest = _exchange(ring, slot, ~outcome.correct)
         num_wrong = num_wrong + wrong.astype(jnp.int32) - oldest.astype(jnp.int32)
         num_seen = num_seen + 1
         return (ring, num_wrong, num_seen), (num_seen >= window) & (num_wrong < limit)
@@ -150,8 +150,7 @@ def mean_error_below(limit: float, window: int = 2000, measure: str = "absolute"
         units = jnp.round(counted * _UNITS).astype(jnp.int32)
         units = jnp.where(error < limit * window, units, most)
         slot = (state.num_seen if clock is None else clock) % window
-        oldest = jax.lax.dynamic_index_in_dim(state.ring, slot, keepdims=False)
-        ring = jax.lax.dynamic_update_index_in_dim(state.ring, units, slot, 0)
+        ring, units, oldest = _exchange(state.ring, slot, units)
         high = state.high + units // 1024 - oldest // 1024
         low = state.low + units % 1024 - oldest % 1024
         num_seen = state.num_seen + 1
@@ -181,7 +180,16 @@ def all_of(*rules: StopRule) -> StopRule:
         steps = [
             rule.update(state, outcome, clock) for rule, state in zip(rules, states, strict=True)
         ]
-        done = jnp.stack([done for _, done in steps]).all()
+        done = jnp.stack([done for _, done in steps]).all(axis=0)
         return tuple(state for state, _ in steps), done
 
     return StopRule(init, update)
+
+
+def _exchange(ring: Array, slot: Array, new: Array) -> tuple[Array, Array, Array]:
+    """The ring with `new` in the slot; what is new there, and what was there before."""
+    oldest = jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
+    # Through memory, so that the write waits for the read. Otherwise XLA may read later, and
+    # copies the whole ring in each update to be able to.
+    new, oldest = stored(jnp.stack([new, oldest]))
+    return jax.lax.dynamic_update_index_in_dim(ring, new, slot, 0), new, oldest

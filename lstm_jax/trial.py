@@ -14,6 +14,7 @@ from lstm_jax.growth import Growth
 from lstm_jax.kernels import many_answers
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.stopping import Outcome, StopRule
+from lstm_jax.stored import stored
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Array, Params
 
@@ -63,7 +64,8 @@ class Trial(NamedTuple):
       init: ``(key, trial, hyper) -> TrialState``; trial n of a run, from the run's key.
       update: ``(state, clock) -> (state, errors[batch_size])``; one update, frozen once the
         status is not RUNNING. `clock` is any counter that grows by one with each call.
-      update_lanes: the same over states with a leading axis L (the clock has none).
+      update_lanes: ``(states, clock, axis=0)``, the same over states with an axis of L lanes, the
+        first one or, with -1, the last; errors likewise. The clock has none.
       examine_lanes: ``states -> states``, one exam of all lanes, to follow every
         ``exam.every``-th update; None where there is no exam.
       evaluate: ``(params, key, num_test, trial=0) -> Evaluation`` on fresh sequences.
@@ -71,6 +73,7 @@ class Trial(NamedTuple):
       max_sequences: the cap; a trial that reaches it unsolved is EXHAUSTED.
       batch_size: sequences per update.
       network, task, exam: what it is made of.
+      lane_axis: where the lanes of `update_lanes` are best put: -1 where a kernel has them last.
     """
 
     init: Callable[[Array, Array, Hyper], TrialState]
@@ -84,6 +87,7 @@ class Trial(NamedTuple):
     network: Network
     task: Task
     exam: Exam | None
+    lane_axis: int = 0
 
 
 def make_trial(
@@ -164,6 +168,7 @@ def make_trial(
         raise ValueError(
             f"batch_size: {batch_size} is not valid; it must be 1 for a net that grows"
         )
+    lanes_are_last = kernel is not None and batch_size == 1
     num_cells = network.cell.output_size
     answer_many = many_answers(network, task.timing)
     injected = optax.inject_hyperparams(optimizer)
@@ -172,7 +177,7 @@ def make_trial(
 
     def init(key: Array, trial: Array, hyper: Hyper) -> TrialState:
         trial_key = draws.fold_in(key, trial)
-        params: Params = network.init(_wrap(draws.fold_in(trial_key, _INIT)), hyper.init_range)
+        params: Params = network.init(draws.wrap(draws.fold_in(trial_key, _INIT)), hyper.init_range)
         grown = None
         if grows is not None:
             params, grown = growth.begin(params, num_cells)
@@ -193,10 +198,13 @@ def make_trial(
 
     def draw(state: TrialState) -> Example:
         key = draws.fold_in(state.key, _TRAIN)
+
+        def one(number: Array) -> Example:
+            return task.sample(draws.wrap(draws.fold_in(key, number)), state.trial)
+
         if batch_size == 1:
-            return task.sample(_wrap(draws.fold_in(key, state.sequences)), state.trial)
-        numbers = state.sequences + jnp.arange(batch_size, dtype=jnp.int32)
-        return jax.vmap(lambda s: task.sample(_wrap(draws.fold_in(key, s)), state.trial))(numbers)
+            return one(state.sequences)
+        return jax.vmap(one)(state.sequences + jnp.arange(batch_size, dtype=jnp.int32))
 
     def rates(state: TrialState) -> tuple[Any, ...]:
         """What the rule needs beyond weights and example to update after every time step."""
@@ -222,28 +230,27 @@ def make_trial(
             task.correct(outputs, example),
         )
 
-    def learn(
-        state: TrialState, example: Example, outputs: Array, grads: Params, clock: Array
-    ) -> tuple[TrialState, Array]:
+    def descent(state: TrialState, grads: Params) -> tuple[Params, Any]:
+        """The weights after a step, and the optimizer's state."""
         if grows is not None:
             grads = growth.hold(grads, state.growth)
         updates, opt_state = descend.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
-        stop, done, used = state.stop, jnp.bool_(False), jnp.int32(1)
-        if batch_size == 1:
-            outcome = judge(outputs, example)
-            if rule_after_each is not None:
-                stop, done = rule_after_each.update(state.stop, outcome, clock)
-            errors = outcome.error[None]
-        else:
-            assert rule_after_each is not None
-            outcomes = jax.vmap(judge)(outputs, example)
-            stop, done, used = _fold_outcomes(rule_after_each, state.stop, outcomes, clock)
-            errors = outcomes.error
+        return params, opt_state
+
+    def settle(
+        state: TrialState,
+        params: Params,
+        opt_state: Any,
+        errors: Array,
+        done: Array,
+        used: Array,
+        finite: Array,
+    ) -> TrialState:
+        """The state with new weights, if they are `finite`, and with its new status."""
         # A batch may reach past the cap; what it shows there no longer counts.
         done = done & (state.sequences + used <= max_sequences)
         sequences = jnp.minimum(state.sequences + used, max_sequences)
-        finite = _all_finite(params) & jnp.all(jnp.isfinite(errors))
         # With an exam the last one decides, at the cap itself.
         capped = jnp.bool_(False) if exam is not None else sequences >= max_sequences
         status = jnp.where(done, SOLVED, jnp.where(capped, EXHAUSTED, RUNNING))
@@ -267,35 +274,60 @@ def make_trial(
             (state.step, state.sequences, state.status),
             running,
         )
-        # The stop state of a finished trial runs on: nobody reads it again, and selecting
-        # over its window would cost more than the update.
-        new = state._replace(
+        return state._replace(
             step=step,
             sequences=sequences,
             status=status,
             params=params,
             opt_state=opt_state,
-            stop=stop,
             growth=grown,
         )
-        return new, errors
+
+    def learn(
+        state: TrialState, outcome: Outcome, grads: Params, clock: Array, each: Callable = _itself
+    ) -> tuple[TrialState, Array]:
+        """The state after an update; `each` makes what is written for one trial serve all lanes."""
+        stop, met, used = state.stop, jnp.zeros_like(state.status, bool), jnp.ones_like(state.step)
+        if batch_size > 1:
+            assert rule_after_each is not None
+            stop, met, used = _fold_outcomes(rule_after_each, stop, outcome, clock)
+        elif rule_after_each is not None:
+            stop, met = rule_after_each.update(stop, outcome, clock)
+        errors = outcome.error if batch_size > 1 else outcome.error[None]
+        # The stop state of a finished trial runs on: nobody reads it again, and selecting
+        # over its window would cost more than the update.
+        state = state._replace(stop=None)
+        params, opt_state = each(descent)(state, grads)
+        finite = _all_finite((params, errors), met.shape)
+        new = each(settle)(state, params, opt_state, errors, met, used, finite)
+        return new._replace(stop=stop), errors
 
     def update(state: TrialState, clock: Array) -> tuple[TrialState, Array]:
         example = draw(state)
         outputs, grads = answer(state.params, example, *rates(state))
-        return learn(state, example, outputs, grads, clock)
+        judge_all = judge if batch_size == 1 else jax.vmap(judge)
+        return learn(state, judge_all(outputs, example), grads, clock)
 
-    def update_lanes(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
-        examples, rest = jax.vmap(draw)(states), jax.vmap(rates)(states)
-        if kernel is not None and batch_size == 1:
-            outputs, grads = kernel(rule)(states.params, examples, *rest)
-        else:
-            outputs, grads = jax.vmap(answer)(states.params, examples, *rest)
-        return jax.vmap(learn, in_axes=(0, 0, 0, 0, None))(states, examples, outputs, grads, clock)
+    def update_lanes(states: TrialState, clock: Array, axis: int = 0) -> tuple[TrialState, Array]:
+        if not lanes_are_last:
+            return jax.vmap(update, in_axes=(axis, None), out_axes=axis)(states, clock)
+        if axis == 0:
+            return move_lanes(update_lanes(move_lanes(states, 0, -1), clock, -1), -1, 0)
+        assert kernel is not None
+
+        def each(function: Callable) -> Callable:
+            return jax.vmap(function, in_axes=-1, out_axes=-1)
+
+        examples = draw(states) if task.lanes else each(draw)(states)
+        outputs, grads = kernel(rule, axis)(states.params, examples, *each(rates)(states))
+        # An error is a sum over the lane's own numbers, in the order they have in one lane.
+        outcome = jax.vmap(judge)(*move_lanes((outputs, examples), -1, 0))
+        outcome = outcome._replace(error=stored(outcome.error[None])[0])
+        return learn(states, outcome, grads, clock, each)
 
     def examine_lanes(states: TrialState) -> TrialState:
         assert exam is not None
-        keys = jax.vmap(lambda key, s: _wrap(draws.fold_in(draws.fold_in(key, _EXAM), s)))(
+        keys = jax.vmap(lambda key, s: draws.wrap(draws.fold_in(draws.fold_in(key, _EXAM), s)))(
             states.key, states.sequences
         )
         running = states.status == RUNNING
@@ -328,7 +360,7 @@ def make_trial(
         )
 
     def test_key(state: TrialState) -> Array:
-        return _wrap(draws.fold_in(state.key, _TEST))
+        return draws.wrap(draws.fold_in(state.key, _TEST))
 
     return Trial(
         init,
@@ -342,16 +374,31 @@ def make_trial(
         network,
         task,
         exam,
+        -1 if lanes_are_last else 0,
     )
 
 
-def _wrap(key_data: Array) -> Array:
-    # The implementation is named so that a user's default generator changes no result.
-    return jax.random.wrap_key_data(key_data, impl="threefry2x32")
+def move_lanes(tree: Any, source: int, target: int) -> Any:
+    """Every leaf with its axis of lanes moved, between the first place and the last."""
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, source, target), tree)
 
 
-def _all_finite(tree: Any) -> Array:
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
+def _itself(function: Callable) -> Callable:
+    return function
+
+
+def _all_finite(tree: Any, lanes: tuple[int, ...]) -> Array:
+    """Whether all numbers are finite; with lanes, which the leaves have last, those of each."""
+    leaves = jax.tree.leaves(tree)
+    if not lanes:
+        return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+    # Row by row: a reduction that leaves the lanes would go through them one by one.
+    zero = jnp.zeros(lanes)
+    for leaf in leaves:
+        zero, _ = jax.lax.scan(
+            lambda zero, row: (zero + 0 * row, None), zero, leaf.reshape(-1, *lanes)
+        )
+    return zero == 0  # 0 times infinity or NaN is NaN
 
 
 def _fold_outcomes(

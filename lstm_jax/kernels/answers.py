@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from lstm_jax.cells import trailing
 from lstm_jax.cells.lstm97 import Lstm97Spec
 from lstm_jax.gradients.outputs import at_last_step, output_nets, symbol_nets
-from lstm_jax.kernels.stored import stored
 from lstm_jax.network import Network, NetworkParams
+from lstm_jax.stored import stored
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array
 from lstm_jax.unroll import as_vectors, is_symbols, scan_until, unroll

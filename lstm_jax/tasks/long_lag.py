@@ -14,6 +14,7 @@ from lstm_jax.tasks.task import (
     at_steps,
     below,
     fresh_tests,
+    steps,
 )
 from lstm_jax.types import Array
 
@@ -160,14 +161,14 @@ def long_lag_2c(p: int = 50, q: int = 50) -> Task:
         which = below(u[0], 2)
         length = q + _geometric(u[1], u[2]) + 3
 
-        t = jnp.arange(bound, dtype=jnp.int32)
+        t = steps(bound, length)
         symbols = below(u[3:], p)
         symbols = jnp.where(t == 0, begin, symbols)
-        symbols = jnp.where(t == 1, x + which, symbols)
-        symbols = jnp.where(t == length - 1, end, symbols)
+        symbols = jnp.where(t == 1, x + which[None], symbols)
+        symbols = jnp.where(t == length[None] - 1, end, symbols)
         return Example(
-            inputs=jnp.where(t < length, symbols, 0),
-            targets=jax.nn.one_hot(which, 2, dtype=u.dtype),
+            inputs=jnp.where(t < length[None], symbols, 0),
+            targets=jax.nn.one_hot(which, 2, dtype=u.dtype, axis=0),
             length=length,
         )
 
@@ -184,6 +185,7 @@ def long_lag_2c(p: int = 50, q: int = 50) -> Task:
         marks=lambda example: at_steps(example, 1, example.length - 1),
         inputs=(*(f"a{i + 1}" for i in range(p)), "e", "b", "x", "y"),
         outputs=("x", "y"),
+        lanes=True,
     )
 
 

@@ -15,6 +15,7 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
+    steps,
 )
 from lstm_jax.types import Array
 
@@ -74,12 +75,12 @@ def marked_pairs(
         second = below(u[2], num_second - (first < num_second).astype(jnp.int32))
         second = second + (second >= first).astype(jnp.int32)
 
-        t = jnp.arange(bound, dtype=jnp.int32)
-        marker = jnp.where((t == first) | (t == second), 1.0, 0.0)
-        marker = jnp.where((t == 0) | (t == length - 1), -1.0, marker)
-        shown = jnp.where(t < length, values(u[3:]), 0.0)
-        x1 = jnp.where(first == 0, on_first_pair, shown[first])
-        x2 = jnp.where(second == 0, on_first_pair, shown[second])
+        t = steps(bound, length)
+        marker = jnp.where((t == first[None]) | (t == second[None]), 1.0, 0.0)
+        marker = jnp.where((t == 0) | (t == length[None] - 1), -1.0, marker)
+        shown = jnp.where(t < length[None], values(u[3:]), 0.0)
+        x1 = jnp.where(first == 0, on_first_pair, _at(shown, first))
+        x2 = jnp.where(second == 0, on_first_pair, _at(shown, second))
         return Example(
             inputs=jnp.stack([shown, marker.astype(shown.dtype)], axis=1),
             targets=target(x1, x2)[None],
@@ -99,4 +100,10 @@ def marked_pairs(
         marks=lambda example: example.inputs[:, 1] == 1,
         inputs=("value", "marker"),
         outputs=("answer",),
+        lanes=True,
     )
+
+
+def _at(shown: Array, t: Array) -> Array:
+    """What is shown at step t, for each lane at its own."""
+    return jnp.take_along_axis(shown, t[None], axis=0)[0]

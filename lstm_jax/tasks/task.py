@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from lstm_jax import draws
@@ -78,6 +77,7 @@ class Task(NamedTuple):
         lag ends: what a picture of the sequence points at.
       inputs: the D names of the inputs, or of the symbols; () leaves them to their numbers.
       outputs: the K names of the outputs, likewise.
+      lanes: whether `sample` also takes L keys, and gives the examples with the lanes last.
     """
 
     name: str
@@ -94,12 +94,14 @@ class Task(NamedTuple):
     marks: Callable[[Example], Array] = no_marks
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    lanes: bool = False
 
 
 def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
     """``(key, number, trial=0) -> Example``: test sequences drawn like those for training.
 
     Example:
+      >>> import jax
       >>> from lstm_jax import adding
       >>> key = jax.random.key(0, impl="threefry2x32")
       >>> a, b = (fresh_tests(adding(T=11).sample)(key, number) for number in (0, 1))
@@ -108,8 +110,7 @@ def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
     """
 
     def test(key: Array, number: Array | int, trial: Array | int = 0) -> Example:
-        data = draws.fold_in(key, number)
-        return sample(jax.random.wrap_key_data(data, impl="threefry2x32"), trial)
+        return sample(draws.wrap(draws.fold_in(key, number)), trial)
 
     return test
 
@@ -130,6 +131,16 @@ def all_within(limit: float) -> Callable[[Array, Example], Array]:
         return jnp.all(near | ~_steps(example.mask, near))
 
     return correct
+
+
+def steps(num_steps: int, like: Array) -> Array:
+    """The numbers of the steps, ``[T]``, with an axis of 1 for each axis that `like` has.
+
+    Example:
+      >>> steps(3, jnp.int32(2)).shape, steps(3, jnp.array([2, 1], jnp.int32)).shape
+      ((3,), (3, 1))
+    """
+    return jnp.arange(num_steps, dtype=jnp.int32).reshape(num_steps, *[1] * like.ndim)
 
 
 def below(u: Array, n: int | Array) -> Array:

@@ -13,6 +13,7 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
+    steps,
 )
 from lstm_jax.types import Array
 
@@ -71,17 +72,17 @@ def temporal_order(num_symbols: int = 2, T: int = 100) -> Task:
         length = T + below(u[0], width)
         class_ = below(u[1], num_classes)
 
-        t = jnp.arange(bound, dtype=jnp.int32)
+        t = steps(bound, length)
         symbols = _DISTRACTOR + below(u[2 + num_symbols :], _NUM_DISTRACTORS)
         for i, start in enumerate(starts):
             position = start + below(u[2 + i], width) - 1  # counted from 0
             digit = (class_ >> (num_symbols - 1 - i)) & 1
-            symbols = jnp.where(t == position, _KEY + digit, symbols)
+            symbols = jnp.where(t == position[None], _KEY + digit[None], symbols)
         symbols = jnp.where(t == 0, _START, symbols)
-        symbols = jnp.where(t == length - 1, _TRIGGER, symbols)
+        symbols = jnp.where(t == length[None] - 1, _TRIGGER, symbols)
         return Example(
-            inputs=jnp.where(t < length, symbols, 0),
-            targets=jax.nn.one_hot(class_, num_classes, dtype=u.dtype),
+            inputs=jnp.where(t < length[None], symbols, 0),
+            targets=jax.nn.one_hot(class_, num_classes, dtype=u.dtype, axis=0),
             length=length,
         )
 
@@ -98,4 +99,5 @@ def temporal_order(num_symbols: int = 2, T: int = 100) -> Task:
         marks=lambda example: example.inputs >= _KEY,
         inputs=tuple(SYMBOLS),
         outputs=tuple("".join(order) for order in itertools.product("XY", repeat=num_symbols)),
+        lanes=True,
     )

@@ -13,6 +13,7 @@ from lstm_jax.tasks.task import (
     all_within,
     below,
     fresh_tests,
+    steps,
 )
 from lstm_jax.types import Array
 
@@ -93,10 +94,10 @@ def two_sequence(variant: str = "3a", T: int = 100, N: int = 3) -> Task:
         length = T + below(u[1], T // 10 + 1)
         noise = NOISE_VARIANCE**0.5 * _normal(u[3:])
 
-        t = jnp.arange(bound, dtype=jnp.int32)
-        sign = jnp.where(first_class, 1.0, -1.0).astype(u.dtype)
+        t = steps(bound, length)
+        sign = jnp.where(first_class, 1.0, -1.0).astype(u.dtype)[None]
         start = sign + noise if kind.noisy_start else sign
-        inputs = jnp.where(t < length, jnp.where(t < N, start, noise), 0.0)
+        inputs = jnp.where(t < length[None], jnp.where(t < N, start, noise), 0.0)
         target = jnp.where(first_class, *kind.targets).astype(u.dtype)
         example = Example(inputs=inputs[:, None], targets=target[None], length=length)
         return example, kind.target_variance**0.5 * _normal(u[2])
@@ -106,7 +107,7 @@ def two_sequence(variant: str = "3a", T: int = 100, N: int = 3) -> Task:
         example, target_noise = noise_free(key)
         if not kind.target_variance:
             return example
-        return example._replace(targets=example.targets + target_noise)
+        return example._replace(targets=example.targets + target_noise[None])
 
     return Task(
         name="two_sequence",
@@ -121,6 +122,7 @@ def two_sequence(variant: str = "3a", T: int = 100, N: int = 3) -> Task:
         marks=lambda example: jnp.arange(bound, dtype=jnp.int32) < N,
         inputs=("value",),
         outputs=("class",),
+        lanes=True,
     )
 
 
