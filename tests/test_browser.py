@@ -234,9 +234,9 @@ def test_keys_move_input_gates_state_and_output_together(page, shown):
         page.press(key)
         assert_shows(page, shown[0], t)
     page.press("ARROW_RIGHT", "ARROW_RIGHT", "ARROW_RIGHT")  # where the value is marked
-    assert page.find(".clock").text == f"step 4 of {T}, marked"
-    assert page.find(".slider").get_attribute("aria-valuetext") == f"step 4 of {T}, marked"
-    assert page.find(".said").get_property("textContent").startswith("Step 4. input: ")
+    assert page.find(".clock").text == f"t = 3 of {T - 1}, marked"
+    assert page.find(".slider").get_attribute("aria-valuetext") == f"t = 3 of {T - 1}, marked"
+    assert page.find(".said").get_property("textContent").startswith("Time 3. input: ")
 
 
 def test_it_plays_and_pauses(page):

@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.reber import EXPERIMENT as REBER
 from experiments.report import paper_row
+from lstm_jax.experiment import main as run_experiment
+from lstm_jax.inspect.runs import open_run
 from lstm_jax.record.reading import read_run
 from lstm_jax.report.command import main
+from lstm_jax.report.inside import look_inside
 from lstm_jax.report.player import MOST_UNITS, Panel, Playback, player_html
 from lstm_jax.report.run_page import Inside, Picture, RunReport, run_html
+from lstm_jax.tasks.reber import SYMBOLS
 from tests.pages import Page, make_fit, make_playback, make_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,6 +134,54 @@ def test_the_player_has_what_was_recorded(tmp_path):
     assert panels["output and target"]["values"][1][-1] == 0.5
 
 
+def test_a_run_whose_weights_are_lost_says_so_and_has_all_else(tmp_path):
+    _, words = report(make_run(tmp_path / "run"), inside=look_inside)
+    assert "Nothing to see inside: the run keeps no weights of trial 0" in words
+    assert "74,000 | 61,000" in words and str(tmp_path / "run") in words
+    _, words = report(make_run(tmp_path / "new", num_finished=0), inside=look_inside)
+    assert "Nothing to see inside: the run has no trial to look at yet" in words
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small run of the Reber grammar, which shows symbols, stopped by its cap."""
+    path = tmp_path_factory.mktemp("reber") / "run"
+    flags = ["--config=configs/reber.py:smoke", "--config.num_trials=2", "--config.num_test=8"]
+    assert run_experiment(REBER, [*flags, "--config.max_sequences=200", f"--workdir={path}"]) == 0
+    return path
+
+
+def test_the_player_shows_what_the_network_does(trained):
+    """Inputs, gates, state and outputs of the page are those of the network, run step by step."""
+    text, words = report(trained, inside=look_inside)
+    first, _, untrained = data_of(text)
+    run = open_run(trained)
+    example = run.example(0, 0)
+    length = int(example.length)
+    assert first["length"] == untrained["length"] == length
+    for sequence, moment in ((first, None), (untrained, 0)):
+        params = run.params(0, moment)
+        net, state = run.network, run.network.cell.initial_state()
+        shown = {panel["name"]: np.array(panel["values"], float) for panel in sequence["panels"]}
+        for t in range(length):
+            x = np.eye(7, dtype=np.float32)[int(example.inputs[t])]
+            gates = net.cell.gates(params.cell, state, x)
+            state, h = net.cell.step(params.cell, state, x)
+            output = net.readout.output(net.readout.net(params.readout, net.seen(h, x)))
+            for name, value in (
+                *(("input gate i", gates["i"]), ("cell state c", gates["c"])),
+                *(("cell output h", h), ("output", output), ("target", example.targets[t])),
+            ):
+                np.testing.assert_allclose(shown[name][:, t], value, rtol=2e-3, atol=2e-4)
+    names = {panel["name"]: panel["units"] for panel in first["panels"]}
+    assert names["output"] == list(SYMBOLS)
+    assert set(names["input"]) == {SYMBOLS[int(s)] for s in example.inputs[:length]}
+    marks = np.flatnonzero(np.asarray(run.task.marks(example))[:length])
+    assert first["marks"] == marks.tolist() == [1, length - 2]
+    assert untrained["title"] == "test sequence 0, network untrained"
+    assert "weights into i" in words  # within the picture of the training
+
+
 def test_many_units_are_cut_and_counted():
     wide = Playback("wide", [Panel("h", np.zeros((5, 70)), [str(n) for n in range(70)])])
     (sequence,) = data_of(player_html([wide], "wide"))
@@ -180,7 +233,7 @@ def test_the_published_row_is_found_by_task_and_name(tmp_path):
         ([], "--run=: give the folder of a run"),
         (["--run=RUN/nowhere"], "nowhere does not exist"),
         (["--run=RUN/trials.jsonl"], "trials.jsonl is a file"),
-        (["--run=RUN", "--trial=3"], "--trial=3: RUN has trials 0 to 2"),
+        (["--run=RUN", "--trial=3"], "RUN has no trial 3; valid: 0 to 2"),
         (["--run=RUN", "--trial=x"], "--trial=x: must be an integer"),
         (["--run=RUN", "--out=RUN/trials.jsonl/x.html"], "could not be written"),
         (["--rum=RUN"], "--rum: no such flag; nearest: run"),
@@ -191,7 +244,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, flags, told):
     run = make_run(tmp_path / "run")
     given = [flag.replace("RUN", str(run)) for flag in flags]
     with pytest.raises(SystemExit) as ended:
-        main("", paper_row, lambda *_: Inside(), given)
+        main("", paper_row, look_inside, given)
     assert ended.value.code == 2
     said = capsys.readouterr().err.replace(str(run), "RUN")
     assert said.count("\n") == 1 and told in said

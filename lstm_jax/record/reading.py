@@ -146,6 +146,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray] | Non
     return None
 
 
+def running_curves(run: RunFiles) -> dict[int, np.ndarray]:
+    """The curves so far of the trials that have not ended, from the checkpoint.
+
+    Raises:
+      RunFolderError: in one line, where there are only damaged checkpoints.
+    """
+    arrays = read_checkpoint(run.path) or {}
+    ended = {record["trial"] for record in run.trials}
+    found = {}
+    for name, curve in arrays.items():
+        number = name.removeprefix("curves/trial_")
+        if number.isdigit() and int(number) not in ended and len(curve):
+            found[int(number)] = curve
+    return dict(sorted(found.items()))
+
+
 def _read_curves(file: Path) -> tuple[dict[int, np.ndarray], int]:
     try:
         arrays, _ = archive.unpack(file.read_bytes())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lstm_jax import runtime
 from lstm_jax.config import ConfigError, Field, exit_with
 from lstm_jax.config.flags import parse_flags
 from lstm_jax.record.archive import put_in_place, write_beside
@@ -19,7 +20,7 @@ FLAGS = {
     "run": Field("", "folder of a run, finished or not, or of a table's rows; needed"),
     "out": Field("", "the page to write; report.html in that folder unless given"),
     "trial": Field(None, "trial to look into; the first solved one unless given", low=0, of=int),
-    "sequence": Field(0, "seed of the sequences to step through", low=0, high=2**32 - 1),
+    "sequence": Field(0, "number of the first test sequence to step through", low=0, high=10**6),
     "look": Field(True, "look inside the networks, which computes for some seconds a row"),
 }
 LookInside = Callable[[RunFiles, int | None, int], Inside]
@@ -38,7 +39,7 @@ def main(
     Args:
       usage: what the command does; the head of its help.
       paper_row: the published row of a run, or None.
-      look_inside: ``(run, trial, seed) -> Inside``.
+      look_inside: ``(run, trial, sequence) -> Inside``.
       argv: the arguments; those of the process by default.
     """
     try:
@@ -48,7 +49,8 @@ def main(
         folder = Path(given["run"])
         out = Path(given["out"]) if given["out"] else folder / "report.html"
         runs = [read_run(path) for path in find_runs(folder)]
-        _check_trial(runs, given["trial"])
+        if given["look"]:
+            runtime.configure(num_devices=1)
         reports = []
         for run in runs:
             inside = Inside()
@@ -74,13 +76,6 @@ def title_of(runs: Sequence[RunFiles], folder: Path) -> str:
     tasks = {str(run.config.get("task", "")).replace("_", " ") for run in runs} - {""}
     name = folder.resolve().name
     return f"{tasks.pop()}: {name}" if len(tasks) == 1 else name
-
-
-def _check_trial(runs: Sequence[RunFiles], trial: int | None) -> None:
-    for run in runs:
-        num = int(run.config.get("num_trials", 1))
-        if trial is not None and trial >= num and not run.is_fit:
-            raise ConfigError(f"--trial={trial}: {run.path} has trials 0 to {num - 1}")
 
 
 def _count(runs: Sequence[RunFiles]) -> str:

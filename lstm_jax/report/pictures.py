@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstm_jax.inspect.pictures import style as inner
 from lstm_jax.inspect.plots import DIVERGED, OURS, PAPER, RUNNING, SOLVED, UNSOLVED
 from lstm_jax.report.grids import own_rows, verdict
 from lstm_jax.report.rows import FACTOR, ReportRow, ReportTable, ratio_of, solved_counts, summary_of
@@ -33,6 +34,16 @@ VARIABLES = {
     GRID: "--rule",
     FAINT: "--faint",
     RUNNING: "--faint",
+    "#000000": "--ink",
+    "#ffffff": "--page",  # the halo of a word, the rim of a dot
+    inner.INK: "--ink",
+    inner.FAINT: "--faint",
+    inner.RULE: "--rule",
+    inner.MARK: "--diverged",
+    **{color: f"--role-{letter}" for letter, (_, color) in inner.ROLES.items() if letter in "for"},
+    inner.ROLES["c"][1]: "--line-0",
+    inner.ROLES["h"][1]: "--solved",
+    inner.ROLES["z"][1]: "--faint",
 }
 MARKS: dict[str, dict[str, Any]] = {  # of a trial, by its status
     "SOLVED": {"marker": "o", "color": SOLVED, "alpha": 0.75, "markersize": 4},
@@ -112,10 +123,12 @@ def draw_ratios(tables: Sequence[ReportTable]) -> Figure:
     return figure
 
 
-def svg_of(figure: Figure, name: str, description: str) -> str:
+def svg_of(figure: Figure, name: str, description: str, *, themed: bool = True) -> str:
     """The figure as an SVG element to stand within a page, in the page's own colors.
 
     Its ids begin with `name`, so that several may stand in one page; it refers to nothing outside.
+    themed: False leaves its colors as they are, for a picture with shades of its own; it stands on
+    white in the dark, too.
     """
     text = _saved(figure, "svg", name).decode()
     text = text[text.index("<svg") :].strip()
@@ -129,10 +142,16 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
     body = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', body)
     body = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', body)
     body = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", body)
-    for color, variable in VARIABLES.items():
-        body = body.replace(color, f"var({variable})")
+    if themed:
+        for color, variable in VARIABLES.items():
+            body = body.replace(color, f"var({variable})")
     label = escape(description, quote=True)
-    return f'<svg viewBox="{box}" role="img" aria-label="{label}">{body}'
+    share = float(box.split()[2]) / (72 * WIDTH)  # of the width of the other pictures
+    size = f"max-width:{54 * share:.3g}rem;min-width:{40 * share:.3g}rem"
+    kind = "themed" if themed else "light"
+    return (
+        f'<svg class="{kind}" viewBox="{box}" style="{size}" role="img" aria-label="{label}">{body}'
+    )
 
 
 def png_of(figure: Figure) -> bytes:

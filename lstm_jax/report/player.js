@@ -85,7 +85,7 @@
       t = Math.max(0, Math.min(sequence.length - 1, step));
       root.dataset.t = slider.value = String(t);
       const marked = sequence.marks.includes(t);
-      clock.textContent = `step ${t + 1} of ${sequence.length}${marked ? ", marked" : ""}`;
+      clock.textContent = `t = ${t} of ${sequence.length - 1}${marked ? ", marked" : ""}`;
       clock.classList.toggle("marked", marked);
       slider.setAttribute("aria-valuetext", clock.textContent);
       cursor.style.left = `${((t + 0.5) / sequence.length) * 100}%`;
@@ -101,7 +101,7 @@
       if (!sequence) return;
       const parts = sequence.panels.map((panel) =>
         `${panel.name}: ${panel.values.map((row) => number(row[t])).join(", ")}`);
-      said.textContent = `Step ${t + 1}. ${parts.join(". ")}.`;
+      said.textContent = `Time ${t}. ${parts.join(". ")}.`;
     }
 
     function panelOf(panel) {
@@ -209,11 +209,11 @@
       pen.font = "11px system-ui, sans-serif";
       const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find(
         (one) => (one / sequence.length) * width >= 44) ?? 2000;
-      for (let at = step; at <= sequence.length; at += step) {
-        const x = ((at - 0.5) / sequence.length) * width;
+      for (let at = 0; at < sequence.length; at += step) {
+        const x = ((at + 0.5) / sequence.length) * width;
         pen.fillRect(x - 0.5, 0, 1, 4);
-        pen.textAlign = x > width - 14 ? "right" : "center";
-        pen.fillText(String(at), Math.min(x, width), 16);
+        pen.textAlign = x > width - 14 ? "right" : x < 8 ? "left" : "center";
+        pen.fillText(String(at), Math.max(0, Math.min(x, width)), 17);
       }
       for (const mark of sequence.marks) { // a triangle for each marked step
         const x = ((mark + 0.5) / sequence.length) * width;

@@ -13,19 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_jax.cells.cell import NET
+from lstm_jax.inspect.pictures.style import said
 from lstm_jax.report.parts import asset
 
 MOST_UNITS = 12  # of a panel that are shown
 MOST_LINES = 6  # more units than this are strips, not lines: the colors of lines are six
-LABELS = {
-    "i": "input gate i",
-    "f": "forget gate f",
-    "o": "output gate o",
-    "c": "cell state c",
-    "h": "cell output h",
-}
-MEMORY = {"z": "cell input z", "r": "r"}  # the letters of cells that have a memory c
-ORDER = "ifozrsch"  # of the arrays of a cell: gates before what they act on
+ORDER = "ifouzrnch"  # of the arrays of a cell: gates before what they act on
 SPEEDS = {"2": "2 steps a second", "10": "10 steps a second", "30": "30 steps a second"}
 KEYS = "Keys: space plays, ← and → step, Page Up and Page Down step by ten, Home and End jump."
 
@@ -72,6 +66,7 @@ def playback(
     targets: np.ndarray,
     *,
     input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
     marks: Sequence[int] = (),
     note: str = "",
 ) -> Playback:
@@ -85,6 +80,7 @@ def playback(
       outputs: ``[T, K]``.
       targets: ``[T, K]``, nan where a step has none.
       input_names: D names; numbers by default.
+      output_names: K names, likewise.
       marks: steps that matter, from 0.
       note: a sentence below the controls.
 
@@ -93,29 +89,24 @@ def playback(
     >>> [panel.name for panel in shown.panels]
     ['input', 'input gate i', 'cell state c', 'output and target']
     """
-    letters = {name.rpartition("/")[2] for name in arrays}
     panels = [Panel("input", inputs, _names(input_names, inputs.shape[1]))]
     for name in sorted(arrays, key=_place):
-        *way, letter = name.split("/")
-        if letter.startswith("net_") or letter == "y":
+        letter = name.rpartition("/")[2]
+        if letter.startswith(NET) or letter == "y":
             continue
         values = np.reshape(arrays[name], (len(inputs), -1))
-        label = ", ".join([*(f"layer {p}" if p.isdigit() else p for p in way)])
-        known = LABELS | (MEMORY if "c" in letters else {"z": "update gate z", "r": "reset gate r"})
-        label = f"{label}: {known.get(letter, letter)}" if label else known.get(letter, letter)
-        units = _names((), values.shape[1])
-        panels.append(Panel(label, values, units, letter == "c" and len(units) <= MOST_LINES))
+        lines = letter == "c" and values.shape[1] <= MOST_LINES
+        panels.append(Panel(said(name, arrays), values, _names((), values.shape[1]), lines))
     num = outputs.shape[1]
+    names = _names(output_names, num)
     if 2 * num <= MOST_LINES:
         both = np.concatenate([outputs, targets], axis=1)
-        units = (
-            ["output", "target"] if num == 1 else [f"{n} {k + 1}" for n in "yt" for k in range(num)]
-        )
+        units = ["output", "target"] if num == 1 else [f"{n} {k}" for n in "yt" for k in range(num)]
         dashed = [False] * num + [True] * num
         panels.append(Panel("output and target", both, units, True, dashed))
     else:
-        panels.append(Panel("output", outputs, _names((), num)))
-        panels.append(Panel("target", targets, _names((), num)))
+        panels.append(Panel("output", outputs, names))
+        panels.append(Panel("target", targets, names))
     return Playback(title, panels, marks, note)
 
 
@@ -192,10 +183,12 @@ def _plain_panel(panel: Panel) -> dict[str, Any]:
 
 
 def _scale(values: np.ndarray, lines: bool) -> tuple[float, float]:
-    """The ends of a scale: 0 to 1 for gates, else alike on both sides of 0."""
+    """The ends of a scale: from 0 for shares, up to the next tenth; else alike on both sides."""
     known = values[np.isfinite(values)]
-    if known.size == 0 or (known.min() >= 0 and known.max() <= 1 and not lines):
+    if known.size == 0:
         return 0.0, 1.0
+    if known.min() >= 0 and known.max() <= 1 and not lines:
+        return 0.0, max(0.2, float(np.ceil(10 * known.max() - 1e-6)) / 10)
     if lines:  # as far as the lines go, and 0
         low, high = min(float(known.min()), 0.0), max(float(known.max()), 0.0)
         return float(f"{low:.3g}"), float(f"{high if high > low else low + 1:.3g}")
@@ -215,9 +208,11 @@ def _json(sequences: Any) -> str:
 
 
 def _names(given: Sequence[str], num: int) -> list[str]:
-    return list(given) if len(given) == num else [str(unit + 1) for unit in range(num)]
+    return list(given) if len(given) == num else [str(unit) for unit in range(num)]
 
 
-def _place(name: str) -> tuple[str, int, str]:
-    way, _, letter = name.rpartition("/")
-    return way, ORDER.find(letter) if letter in ORDER else len(ORDER), letter
+def _place(name: str) -> tuple[list[tuple[int, str]], int, str]:
+    """Layer by layer, and in a layer in `ORDER`."""
+    *way, letter = name.split("/")
+    steps = [(int(step), "") if step.isdigit() else (-1, step) for step in way]
+    return steps, ORDER.find(letter) if letter in ORDER else len(ORDER), letter

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lstm_jax.inspect.plots import draw_learning_curves
 from lstm_jax.inspect.run_text import flat, trial_cells
-from lstm_jax.record.reading import RunFiles
+from lstm_jax.record.reading import RunFiles, running_curves
 from lstm_jax.report.fit import draw_epochs, epochs_grid, fit_numbers
 from lstm_jax.report.grids import (
     HOW_TO_READ,
@@ -237,18 +237,21 @@ def own_grid(reports: Sequence[RunReport]) -> Grid:
 
 def _curves(report: RunReport) -> str:
     run = report.run
-    if not run.curves:
-        return "<p>No curve yet: they are kept of trials that have ended.</p>"
+    running = {} if run.is_finished else running_curves(run)
+    curves = running | run.curves
+    every = run.curve_every or run.config.get("curve_every", 0)
+    if not curves or not every:
+        return "<p>No curve yet: no trial has run for a whole window.</p>"
     with page_style():
         figure = draw_learning_curves(
-            run.curves,
-            [record for record in run.trials if record["trial"] in run.curves],
+            curves,
+            [record for record in run.trials if record["trial"] in curves],
             report.paper,
             "",
             run.config.get("error_limit"),
-            run.curve_every,
+            every,
         )
-    text = f"Mean absolute training error of {len(run.curves)} trials over training sequences, "
+    text = f"Mean absolute training error of {len(curves)} trials over training sequences, "
     text += "and the fraction solved by then"
     return figure_html(svg_of(figure, f"curves-{slug(run.row)}", text), text)
 
