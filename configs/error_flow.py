@@ -8,7 +8,7 @@ The norm of d error(t_end) / d state(t) against the lag, at initialisation and a
 adding problem (section 5.4), by automatic differentiation, beside the bound that section 3 derives.
 
 Expected, 20 nets each, median factor by which the error shrinks per step at T=100, before and after
-training; on two CPU cores 3 minutes, the smoke run 20 s:
+training; 7 min 30 s beside other work on two CPU cores, the smoke run 20 s:
 
     elman    0.31   0.59     the bound from its weights: below 1 at initialisation
     lstm97   1      1        to the last bit under its own, truncated rule

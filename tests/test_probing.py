@@ -192,6 +192,9 @@ def test_conditions_that_change_nothing_are_left_out():
         group.name: (group.config.input_gate_bias, group.config.output_gate_bias)
         for group in DRIFT.groups(drift_settings.get_config("paper"))
     }
+    narrow = drift_settings.get_config("paper")
+    narrow.init_range = 0.1
+    assert {group.config.init_range for group in DRIFT.groups(narrow)} == {0.1}
     assert biases["two_sequence neither"] == ((), ())
     assert biases["two_sequence no_output_bias"] == ((-1.0, -3.0, -5.0), ())
 

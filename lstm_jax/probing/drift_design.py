@@ -42,6 +42,13 @@ def drift_fields(tasks: tuple[str, ...]) -> dict[str, Field]:
         "max_sequences": Field(
             200_000, "training sequences after which a trial is given up", low=1, high=10**9
         ),
+        "init_range": Field(
+            None,
+            "initial weights are uniform in [-init_range, init_range]; auto: as the experiment has "
+            "it (adding 0.5, the others 0.1)",
+            above=0.0,
+            of=float,
+        ),
         "probe_at": Field(
             (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000),
             "training sequences after which nets are looked into, besides their begin and end",
@@ -88,6 +95,8 @@ def _group(config: Config, task: str, condition: str, experiment: Experiment) ->
         "max_sequences": config.max_sequences,
         "num_test": 256,
     }
+    if config.init_range is not None:
+        values["init_range"] = config.init_range
     made = make_config(experiment.fields, **values)
     check_standard(made)
     measured: Mapping[str, Any] = {"num_sequences": config.num_sequences}
