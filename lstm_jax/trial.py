@@ -78,7 +78,7 @@ class Trial(NamedTuple):
 
     init: Callable[[Array, Array, Hyper], TrialState]
     update: Callable[[TrialState, Array], tuple[TrialState, Array]]
-    update_lanes: Callable[[TrialState, Array], tuple[TrialState, Array]]
+    update_lanes: Callable[..., tuple[TrialState, Array]]
     examine_lanes: Callable[[TrialState], TrialState] | None
     evaluate: Callable[..., Evaluation]
     test_key: Callable[[TrialState], Array]
@@ -101,7 +101,7 @@ def make_trial(
     batch_size: int = 1,
     update_every: str = "sequence",
     grows: Growth | None = None,
-    kernel: Callable[[GradientRule], Callable] | None = None,
+    kernel: Callable[..., Callable] | None = None,
 ) -> Trial:
     """Puts network, task, gradient rule, optimizer and criterion together.
 
