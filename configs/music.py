@@ -38,13 +38,14 @@ FIELDS = (
         FITTING,
         LAYERS,
         rows=("lstm",),
-        num_epochs=200,
-        patience=20,
-        batch_size=8,
-        learning_rate=0.002,
+        num_epochs=100,
+        patience=15,
+        batch_size=1,
+        learning_rate=0.001,
+        schedule="exponential",
         hidden_size=200,
         clip_norm=1.0,
-        dropout=0.5,
+        dropout=0.3,
     )
     | DATA
     | MUSIC_FIELDS
@@ -53,13 +54,13 @@ SEARCH_FIELDS = ODYSSEY_FIELDS | DATA | {"rows": Field(("odyssey",), "name of th
 
 _GRID = {
     f"lstm-{size}-{dropout:g}": {"hidden_size": size, "dropout": dropout}
-    for size in (100, 200, 300)
-    for dropout in (0.0, 0.3, 0.5, 0.7)
+    for size in (100, 200)
+    for dropout in (0.0, 0.3, 0.5)
 }
 _ROWS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "gru": {"cell": "gru"},
-    "elman": {"cell": "elman", "learning_rate": 0.0005},
+    "elman": {"cell": "elman", "learning_rate": 0.0003},
     "transposed": {"transpose": 5},
     "smoke": {"hidden_size": 16, "num_epochs": 3, "max_pieces": 12, "learning_rate": 0.01},
     **_GRID,
