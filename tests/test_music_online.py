@@ -55,7 +55,7 @@ def hyper(size, rate=1e-3, momentum=0.5, noise=0.0):
 
 def run(net, make, size, num_epochs=2, patience=15, rescale=False, epochs=None, **values):
     """A trial of `size` units in the program of `net`; its states after each epoch."""
-    train, valid = pieces(*rolls()), pieces(*rolls(4, 7, seed=1), num_classes=1)
+    train, valid = pieces(*rolls(), num_classes=2), pieces(*rolls(4, 7, seed=1), num_classes=1)
     of = {"num_epochs": num_epochs, "patience": patience, "rescale": rescale}
     epoch = make_epoch(net, train, valid, hidden_axes(make, net.cell.output_size), **of)
     step = jax.jit(lambda one: epoch(one, train, valid))
