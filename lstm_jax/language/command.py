@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from lstm_jax.config import CommandLine, ConfigError, Field, Fields, make_config
 from lstm_jax.data import DataError
 from lstm_jax.fitting import Entry
 from lstm_jax.fitting.pictures import plot_fit
 from lstm_jax.language.generate import writer
-from lstm_jax.language.problem import read_run
+from lstm_jax.language.looking import features, gate_shares, memories, rank, record_text
+from lstm_jax.language.page import cells_page
+from lstm_jax.language.problem import Written, build_corpus, read_run, run_text
 from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
 
@@ -39,16 +42,78 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+LOOK: Fields = {
+    "look": Field(
+        False, "look into the cells of the model of --workdir, on the test text; trains nothing"
+    ),
+    "look_length": Field(20_000, "of --look: characters to read", low=100, high=10**6),
+}
+
+
+def instead(command_line: CommandLine) -> int | None:
+    """Answers ``--generate`` and ``--look``."""
+    status = generate(command_line)
+    return look(command_line) if status is None else status
+
+
+def look(command_line: CommandLine) -> int | None:
+    """Answers ``--look``: a page of coloured text and a plot of saturation in the run folder."""
+    if not command_line.extra["look"]:
+        return None
+    folder, run = _read(command_line, "--look")
+    text = run_text(run.config, command_line.extra["data_dir"])
+    part = build_corpus(run.config, text, run.vocabulary).parts["test"]
+    symbols = part[: command_line.extra["look_length"]]
+    read = run.vocabulary.decode(symbols)
+    arrays = record_text(run.model, run.params, symbols)
+    held, known = memories(arrays), features(read)
+    ranking = rank(held, known)
+    title = f"{run.config.rows[0]}: {run.config.cell}, {run.config.text}"
+    page = folder / "cells.html"
+    with writing(page):
+        page.write_text(cells_page(title, read, held, ranking, known), encoding="utf-8")
+    print(f"best cell of each feature, over {len(read):,} characters of the test text")
+    for feature, units in ranking.items():
+        said = "  ".join(f"{u.name}[{u.unit}] {u.correlation:+.3f}" for u in units[:3])
+        print(f"  {feature:24}{said}")
+    _show_saturation(folder, arrays, title, len(read))
+    print(f"\ncoloured text:  {page}")
+    return 0
+
+
+def _show_saturation(
+    folder: Path, arrays: dict[str, np.ndarray], title: str, num_steps: int
+) -> None:
+    from lstm_jax.inspect.pictures import draw_saturation, png_of
+    from lstm_jax.inspect.pictures.style import gates_of
+
+    shares = gate_shares(arrays)
+    names = gates_of(arrays)
+    if not names:
+        return
+    print("\nsaturation: share of characters and units below 0.1 (shut) and above 0.9 (open)")
+    for name in names:
+        print(f"  {name:24}{shares[name].left.mean():6.1%}{shares[name].right.mean():8.1%}")
+    figure = draw_saturation(shares, arrays, {"sequences": 1, "steps": num_steps}, title)
+    picture = folder / "saturation.png"
+    with writing(picture):
+        picture.write_bytes(png_of(figure))
+    print(f"\nsaturation:     {picture}")
+
+
+def _read(command_line: CommandLine, flag: str) -> tuple[Path, Written]:
+    if command_line.workdir is None:
+        raise ConfigError(f"{flag}: needs --workdir=RUN, the folder of a trained model")
+    folder = Path(command_line.workdir)
+    return folder, read_run(folder, lambda **values: make_config(command_line.fields, **values))
+
+
 def generate(command_line: CommandLine) -> int | None:
     """Answers ``--generate``: the text, then what the model writes, as it is written."""
     extra = command_line.extra
     if extra["generate"] is None:
         return None
-    if command_line.workdir is None:
-        raise ConfigError("--generate: needs --workdir=RUN, the folder of a trained model")
-    run = read_run(
-        Path(command_line.workdir), lambda **values: make_config(command_line.fields, **values)
-    )
+    _, run = _read(command_line, "--generate")
     text = extra["generate"]
     try:
         seed = run.vocabulary.encode(text or "\n")

@@ -51,17 +51,21 @@ def check_text(config: Config) -> None:
         )
 
 
-def build_corpus(config: Config, text: str) -> Corpus:
-    """A text as numbers in its own vocabulary, or in that of the run that weights come from.
+def build_corpus(config: Config, text: str, vocabulary: Vocabulary | None = None) -> Corpus:
+    """A text as numbers.
+
+    Args:
+      config: of the run.
+      text: its characters.
+      vocabulary: None: that of the run that weights come from, or else the text's own.
 
     Raises:
       DataError: one line: one symbol only, a part with fewer than two, or characters that the
         vocabulary of ``config.init_from`` does not have.
     """
-    if config.init_from:
+    if vocabulary is None and config.init_from:
         vocabulary = read_vocabulary(find_weights(config.init_from).parent)
-    else:
-        vocabulary = Vocabulary.of(text)
+    vocabulary = vocabulary or Vocabulary.of(text)
     try:
         symbols = vocabulary.encode(text, unknown=config.unknown)
     except DataError as error:
@@ -116,8 +120,12 @@ def build_problem(config: Config, text: str) -> Problem:
 
 def build_named(config: Config, extra: Mapping[str, Any]) -> Problem:
     """`build_problem` on the text that the configuration names."""
-    made = made_text(config.seed) if config.text == "made" else None
-    return build_problem(config, made or load_text(config.text, extra["data_dir"]))
+    return build_problem(config, run_text(config, extra["data_dir"]))
+
+
+def run_text(config: Config, data_dir: str) -> str:
+    """The text that the configuration names."""
+    return made_text(config.seed) if config.text == "made" else load_text(config.text, data_dir)
 
 
 def sampler(
@@ -147,7 +155,7 @@ def sampler(
 class Written(NamedTuple):
     """A language model as a run folder holds it."""
 
-    config: dict[str, Any]
+    config: Config
     vocabulary: Vocabulary
     model: Language
     params: Params
@@ -178,7 +186,7 @@ def read_run(folder: Path, make: Callable[..., Config]) -> Written:
         raise WeightsError(f"{folder}: holds no weights yet; its first epoch has to end") from None
     except (OSError, ValueError) as error:
         raise WeightsError(str(error)) from None
-    return Written(values, vocabulary, model, params)
+    return Written(config, vocabulary, model, params)
 
 
 def _read_settings(folder: Path) -> tuple[dict[str, Any], Vocabulary]:
