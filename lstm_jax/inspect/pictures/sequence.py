@@ -125,7 +125,7 @@ def _draw_gate(panel: Axes, seen: Look, name: str) -> None:
     if len(seen.marks) <= 8:
         for mark in seen.marks:
             say(panel, mark, values[mark, widest], f"{values[mark, widest]:.2f}", color)
-    panel.set_ylim(0, 1.05)
+    panel.set_ylim(0, 1.32)  # room for the numbers
     panel.set_yticks([0, 0.5, 1], ["0 shut", "0.5", "1 open"])
     name_panel(panel, _units_said(said(name, seen.arrays), values.shape[1], widest))
 

@@ -94,7 +94,10 @@ def set_time(panels: Sequence[Axes], seen: Look, *, cells: bool = False) -> None
                 continue
             panel.axvline(mark, color=MARK, linewidth=5, alpha=0.13, zorder=0)
             panel.axvline(mark, color=MARK, linewidth=0.8, alpha=0.55, zorder=0.5)
+    from matplotlib.ticker import MaxNLocator
+
     panels[-1].set_xlabel("time step t")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def name_panel(panel: Axes, title: str, label: str = "") -> None:
@@ -229,7 +232,8 @@ def svg_of(figure: Figure) -> bytes:
 def write_pictures(figure: Figure, path: str | os.PathLike[str], dpi: int = 110) -> list[Path]:
     """Writes a figure as PATH.png and PATH.svg, each whole or absent."""
     files = []
-    for ending, data in ((".png", png_of(figure, dpi)), (".svg", svg_of(figure))):
+    # The SVG first: a figure that has been drawn once has other names in it.
+    for ending, data in ((".svg", svg_of(figure)), (".png", png_of(figure, dpi))):
         file = Path(f"{os.fspath(path)}{ending}")
         file.parent.mkdir(parents=True, exist_ok=True)
         write_beside(file, data)
