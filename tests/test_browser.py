@@ -14,10 +14,14 @@ import pytest
 from experiments.adding import EXPERIMENT
 from lstm_jax.experiment import main
 from lstm_jax.inspect.board import Board
+from lstm_jax.inspect.looks import look
 from lstm_jax.inspect.plots import plot_learning_curves
 from lstm_jax.inspect.run_text import run_markdown
+from lstm_jax.inspect.runs import open_run
 from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.record.reading import read_run
+from lstm_jax.report.command import main as report_main
+from lstm_jax.report.inside import look_inside
 from lstm_jax.report.run_page import Inside, RunReport, run_html
 from tests.browser import (
     OVERFLOWING,
@@ -40,6 +44,7 @@ pytestmark = [
         reason="needs Chromium and its driver: apt-get install chromium chromium-driver",
     ),
 ]
+PAPER = EXPERIMENT.paper["t100"]
 T, H = 30, 4
 EVIL = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(2)>"
 
@@ -56,8 +61,8 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
-    """TensorBoard on a small real run, and on a made one whose trials were solved; its address."""
+def runs(tmp_path_factory):
+    """The folder of a small real run, and of a made one whose trials were solved."""
     folder = tmp_path_factory.mktemp("runs")
     flags = ["--config=configs/adding.py:smoke", "--config.num_trials=3", "--config.num_test=20"]
     flags += ["--config.max_sequences=300", f"--workdir={folder / 'smoke'}"]
@@ -76,11 +81,14 @@ def board(tmp_path_factory):
     for step in (20_000, 61_000):
         with Board(folder / "t100/tb/inspect", f"{step:012d}") as looked:
             looked.log_image("gates/trial 1", picture, step)
-    with TensorBoard(folder) as address:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def board(runs):
+    """The address of TensorBoard on them."""
+    with TensorBoard(runs) as address:
         yield address
-
-
-PAPER = EXPERIMENT.paper["t100"]
 
 
 def open_page(browser, address, page, *words, width=1280):
@@ -336,6 +344,31 @@ def test_light_and_dark(page, browser, shown):
     assert colors["light"][0] != colors["dark"][0]
     # the strip's ground goes with the page: light on light, dark on dark
     assert min(colors["light"][1][0]) > 200 and max(colors["dark"][1][0]) < 90
+
+
+def test_the_page_of_a_real_run(browser, runs):
+    """What the command writes, with the pictures of the inside: as well behaved as the made one."""
+    path = runs / "smoke" / "report.html"
+    assert report_main("", lambda run: None, look_inside, [f"--run={path.parent}"]) == 0
+    complaints(browser)
+    for width, scheme in ((400, "dark"), (1280, "light")):
+        show_as(browser, width=width, prefers_color_scheme=scheme)
+        browser.get(path.as_uri())
+        assert browser.execute_script(OVERFLOWING) == []
+        heads = browser.find_elements("css selector", "h2")
+        assert [head.text for head in heads][:4] == [
+            *("Results", "Learning curves", "Step through a sequence", "Inside the network"),
+        ]
+        pictures = browser.find_elements("css selector", "figure svg")
+        assert len(pictures) == 4 and all(one.size["height"] > 100 for one in pictures)
+    player = Player(browser)
+    player.press("END")
+    seen = look(open_run(path.parent), 0)
+    assert player.t == len(seen.outputs) - 1
+    output, target = player.values()[-1]
+    assert output == pytest.approx(seen.outputs[-1, 0], abs=0.0051)
+    assert target == pytest.approx(seen.targets[-1, 0], abs=0.0051)
+    assert complaints(browser) == []
 
 
 def test_less_motion_where_that_is_asked_for(page, browser):

@@ -109,7 +109,7 @@ def _pictures(run: Run, trial: int, seen: Look) -> list[Picture]:
             False,
         ),
         (
-            draw_saturation(shares, seen.arrays, over, title),
+            draw_saturation(shares, seen.arrays, over, f"{run.name}, trial {trial}"),
             "How far the gates are saturated, after Karpathy, Johnson and Li 2015",
             True,
         ),
