@@ -9,7 +9,7 @@ Expected  0.76 to 0.82 a site, with wide intervals; TF-IDF and logistic regressi
 
 Embedding, bidirectional LSTM, pooling, dropout. The folds keep the shares of labels and sites. A
 tenth of each training part decides the epoch; words are those of the training part. The settings
-were chosen by the accuracy on these tenths, never by that on the test folds.
+are first guesses, not the best of many: nothing was chosen by the accuracy on the test folds.
 """
 
 from lstm_jax.config import (

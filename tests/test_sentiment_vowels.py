@@ -15,14 +15,10 @@ from lstm_jax.data import Sentences, load_sentences, load_signals
 from lstm_jax.fitting import main
 from tests.datasets import real_data
 
-GOOD, BAD = ["good", "great", "love"], ["bad", "awful", "broke"]
-
 
 def sentences_file(tmp_path, num=24):
-    """Sentences whose words tell their label; word n occurs in sentence n alone."""
-    lines = [
-        f"The word{chr(97 + n)} is {(GOOD if n % 2 else BAD)[n % 3]}.\t{n % 2}" for n in range(num)
-    ]
+    """Sentences of which one word tells the label; word n occurs in sentence n alone."""
+    lines = [f"The word{chr(97 + n)} is {('bad', 'good')[n % 2]}.\t{n % 2}" for n in range(num)]
     path = tmp_path / "own_labelled.txt"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -85,7 +81,7 @@ def test_channels_are_standardised_by_the_training_part_alone(tmp_path):
 @pytest.mark.parametrize("name", ["sentiment", "vowels"])
 def test_a_run_learns_reports_and_resumes(name, tmp_path, capsys):
     small = ["--config.hidden_size=4", "--config.pooling=mean", "--config.dropout=0"]
-    small += ["--config.num_epochs=25", "--config.learning_rate=0.05"]
+    small += ["--config.num_epochs=25", "--config.patience=0", "--config.learning_rate=0.05"]
     if name == "sentiment":
         fitting, data = sentiment.SENTIMENT, sentences_file(tmp_path)
         own = ["--config=configs/sentiment.py:all", "--config.num_folds=2"]
@@ -110,9 +106,9 @@ def test_a_run_learns_reports_and_resumes(name, tmp_path, capsys):
     assert main(fitting, command) == 0
     assert capsys.readouterr().out == said and file.read_bytes() == before
     if name == "sentiment":
-        assert main(fitting, [*command, "--show=A great phone|It broke"]) == 0
+        assert main(fitting, [*command, "--show=A good phone|It broke"]) == 0
         shown = capsys.readouterr().out
-        assert "great 0.33" in shown and (tmp_path / "run" / "words.png").stat().st_size > 2000
+        assert "good 0.33" in shown and (tmp_path / "run" / "words.png").stat().st_size > 2000
 
 
 def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
