@@ -43,9 +43,9 @@ from lstm_jax.fitting import (
 from lstm_jax.fitting.accuracy import Accuracy, Difference, accuracy, compare
 from lstm_jax.fitting.classification import fill
 from lstm_jax.fitting.folds import stratified_folds
-from lstm_jax.fitting.repeats import FIRST
 from lstm_jax.inspect.words import plot_words
 from lstm_jax.interop.files import load_weights
+from lstm_jax.record.folder import BEST
 from lstm_jax.record.refusal import writing
 from lstm_jax.rows import say
 from lstm_jax.tables import markdown_table
@@ -238,7 +238,7 @@ def show(command_line: CommandLine) -> int | None:
     rows: list[tuple[str, Config]] = list(row_configs(command_line))
     (name, config), *more = rows
     workdir = Path(command_line.workdir or default_workdir(SENTIMENT, command_line))
-    file = (workdir / name if more else workdir) / FIRST
+    file = (workdir / name if more else workdir) / BEST
     if not file.is_file():
         raise ConfigError(f"--show: {file} is not there; run the same command without --show first")
     repeats = build(config, command_line.extra)

@@ -123,6 +123,8 @@ def test_fits_learn_stop_and_resume_to_the_same_records(tmp_path):
     files = [(tmp_path / name / "fits.jsonl").read_bytes() for name in "ab"]
     assert files[0] == files[1]
     assert [json.loads(line)["fit"] for line in files[0].splitlines()] == [0, 1, 2]
+    begun = make_config(FITTING, num_epochs=0, batch_size=10, init_from=str(tmp_path / "a"))
+    assert fit_repeats(toy(1), begun).records[0]["test"] == whole.records[0]["test"]
 
 
 def test_without_validation_the_last_epoch_counts():

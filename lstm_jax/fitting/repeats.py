@@ -6,7 +6,7 @@ units on two cores.) A finished fit is one record; a kill costs the fit that was
 is done again to the same bits.
 
     WORKDIR/fits.jsonl   one line per fit: what it was, its validation and test, what it answered
-            first.safetensors  weights of the first fit, to look into
+            best.safetensors  weights of the first fit in its best epoch
 """
 
 import math
@@ -39,10 +39,10 @@ from lstm_jax.interop.files import save_weights
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder
+from lstm_jax.record.folder import BEST
 from lstm_jax.record.refusal import writing
 from lstm_jax.types import Array, Params
 
-FIRST = "first.safetensors"
 PARTS = ("train", "valid", "test")
 
 
@@ -138,8 +138,8 @@ def _keep(folder: RunFolder | None, record: Mapping[str, Any], params: Params) -
     if folder is None:
         return
     if record["fit"] == 0:
-        with writing(folder.path / FIRST):
-            save_weights(folder.path / FIRST, params)
+        with writing(folder.path / BEST):
+            save_weights(folder.path / BEST, params)
     folder.append(record)
     device = jax.devices()[0]
     folder.write_provenance(device_kind=device.device_kind, num_devices=jax.device_count())
