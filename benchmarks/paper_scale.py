@@ -82,7 +82,7 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
     init = jax.jit(jax.vmap(trial.init, in_axes=(None, 0, 0)), out_shardings=lanes)
     states = init(jax.random.key(0), jnp.arange(total, dtype=jnp.int32), hyper)
     mean_length = T + (T // 10) / 2  # uniform in T .. T + T // 10
-    chunk = max(20, int(SECONDS_PER_REPEAT / (40e-9 * mean_length * num_lanes)))
+    chunk = max(20, int(SECONDS_PER_REPEAT / (12e-9 * mean_length * num_lanes)))
     advance = compile_advance(trial, mesh, chunk)
     clock = 0
 

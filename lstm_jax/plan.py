@@ -8,7 +8,7 @@ from lstm_jax.trial import Trial
 
 VECTOR = 8
 """Lanes per device come in multiples of this: the float32s of one AVX register."""
-NS_PER_TRIAL_STEP = {"lanes": 50.0, "vmap": 250.0}
+NS_PER_TRIAL_STEP = {"lanes": 20.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
 
 
