@@ -128,7 +128,9 @@ def test_the_future_changes_no_earlier_forecast(difference):
     run = fit_lanes(fit, num_members=2, seed=0)
     config = make_config(
         settings.FIELDS,
-        horizon=4, season=7, difference=difference,
+        horizon=4,
+        season=7,
+        difference=difference,
         baselines=BASELINES_HERE,
     )
 
