@@ -1,0 +1,290 @@
+"""The character model of `:warpeace` here and in PyTorch: same weights, batches and updates.
+
+    python -m benchmarks.char_lm [--blocks=8] [--updates=100] [--text=warpeace] [--json=FILE]
+
+Embedding, one LSTM, softmax, Adam with clipping; the state carried from batch to batch. Both start
+from the same weights and see the same batches, each in a process of its own with all cores, and
+take turns, a block of updates at a time. In PyTorch the second bias of `nn.LSTM`, which ours does
+not have, is zero and stays so. Prints characters per second and the loss on held-out text.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.paper_scale import BUSY, machine
+from configs.char_lm import get_config
+from lstm_jax import runtime
+from lstm_jax.config import Config
+from lstm_jax.fitting import Problem
+
+LABELS = {"ours": "lstm_jax", "pytorch": "PyTorch nn.LSTM"}
+VALID_CHARACTERS = 100_000
+
+Train = Callable[[int], float]
+"""Makes so many updates; the mean training loss over them."""
+Judge = Callable[[], float]
+"""Nats per character on the held-out text."""
+
+
+def build(text: str) -> tuple[Config, Problem]:
+    """The model of `:warpeace`, with the rate held constant, and its batches."""
+    runtime.configure(small=False)
+    from lstm_jax.fitting import streams
+    from lstm_jax.language.problem import build_corpus, build_problem, run_text
+
+    config = get_config("warpeace")
+    with config.unlocked():
+        config.text, config.schedule, config.sample_length = text, "constant", 0
+    chars = run_text(config, "")
+    held_out = build_corpus(config, chars).parts["valid"][:VALID_CHARACTERS]
+    valid = streams(held_out, config.batch_size, config.length)
+    return config, build_problem(config, chars)._replace(valid=valid)
+
+
+def ours(config: Config, problem: Problem) -> tuple[Train, Judge]:
+    """The fitting loop's own compiled program."""
+    import jax
+    import jax.numpy as jnp
+
+    from lstm_jax.fitting import build_optimizer, make_advance, make_evaluate
+    from lstm_jax.fitting.steps import make_init
+
+    optimizer = build_optimizer(config, problem.train.num_steps)
+    key = jax.random.key(config.seed, impl="threefry2x32")
+    state = jax.jit(make_init(problem.model, problem.train, optimizer))(key)
+    advance = make_advance(problem.model, problem.train, optimizer)
+    assert problem.valid is not None
+    evaluate = make_evaluate(problem.model, problem.valid)
+    data = jax.device_put(problem.train.data)
+    totals = np.zeros(2)
+
+    def train(num: int) -> float:
+        nonlocal state, totals
+        state = advance(state, data, key, state.step + jnp.int32(num))
+        now = np.array([float(state.sums["loss"].total), float(state.sums["loss"].weight)])
+        mean, totals = (now - totals)[0] / (now - totals)[1], now
+        return float(mean)
+
+    assert problem.valid is not None
+    valid = jax.device_put(problem.valid.data)
+    return train, lambda: evaluate(state.params, valid)["loss"]()
+
+
+def pytorch(config: Config, problem: Problem) -> tuple[Train, Judge]:
+    """The same in PyTorch, eagerly, on all cores."""
+    import jax
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from lstm_jax.build import build_structure
+    from lstm_jax.fitting.steps import INIT
+    from lstm_jax.interop import to_torch
+
+    torch.set_num_threads(runtime.num_cores())
+    key = jax.random.fold_in(jax.random.key(config.seed, impl="threefry2x32"), INIT)
+    params = jax.device_get(jax.jit(problem.model.init)(key))
+    num_symbols, size = params.embedding.shape
+
+    def tensor(array: Any) -> torch.Tensor:
+        return torch.from_numpy(np.array(array))
+
+    embedding = torch.nn.Embedding(num_symbols, size)
+    lstm = torch.nn.LSTM(size, config.hidden_size)
+    softmax = torch.nn.Linear(config.hidden_size, num_symbols)
+    embedding.load_state_dict({"weight": tensor(params.embedding)})
+    structure = build_structure(config, size)
+    lstm.load_state_dict({k: tensor(v) for k, v in to_torch(structure, params.layers).items()})
+    softmax.load_state_dict({"weight": tensor(params.v), "bias": tensor(params.b)})
+    lstm.bias_hh_l0.requires_grad_(False)
+    modules = (embedding, lstm, softmax)
+    weights = [w for module in modules for w in module.parameters() if w.requires_grad]
+    optimizer = torch.optim.Adam(weights, lr=config.learning_rate)
+    state: Any = None
+
+    def nats(inputs: torch.Tensor, targets: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        ys, state = lstm(embedding(inputs), state)
+        logits = softmax(ys).flatten(0, 1)
+        return torch.nn.functional.cross_entropy(logits, targets.flatten()), state
+
+    def batches(text: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
+        arrays = [text.inputs.astype(np.int64), text.targets.astype(np.int64)]
+        for begin in range(0, len(arrays[0]), config.length):
+            rows = slice(begin, begin + config.length)
+            inputs, targets = (torch.from_numpy(array[rows]) for array in arrays)
+            yield inputs, targets, text.weight[rows]
+
+    epoch = batches(problem.train.data)
+
+    def train(num: int) -> float:
+        nonlocal state
+        losses = []
+        for _ in range(num):
+            inputs, targets, _ = next(epoch)
+            loss, state = nats(inputs, targets, state)
+            state = tuple(part.detach() for part in state)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, config.clip_norm)
+            optimizer.step()
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean())
+
+    def judge() -> float:
+        assert problem.valid is not None
+        total, weight, own = 0.0, 0.0, None
+        with torch.no_grad():
+            for inputs, targets, valid in batches(problem.valid.data):
+                ys, own = lstm(embedding(inputs), own)
+                log_p = torch.log_softmax(softmax(ys), dim=-1)
+                said = log_p.gather(-1, targets[..., None])[..., 0].numpy()
+                total -= float(said[valid].sum())
+                weight += float(valid.sum())
+        return total / weight
+
+    return train, judge
+
+
+def work(library: str, text: str) -> None:
+    """The process of one library: answers each line of JSON that it reads."""
+    try:
+        train, judge = {"ours": ours, "pytorch": pytorch}[library](*build(text))
+    except ModuleNotFoundError as error:
+        print(json.dumps({"missing": error.name}), flush=True)
+        return
+    train(2)  # compiles
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        num = json.loads(line)
+        if not num:
+            print(json.dumps({"valid": judge()}), flush=True)
+            continue
+        start = time.perf_counter()
+        loss = train(num)
+        print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss}), flush=True)
+
+
+class Worker:
+    """A library's process, idle until it is asked."""
+
+    def __init__(self, library: str, text: str):
+        self.library = library
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.char_lm", f"--worker={library}", f"--text={text}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[1],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        )
+        answer = self._read()
+        if "missing" in answer:
+            raise SystemExit(f"error: not installed: {answer['missing']}")
+
+    def ask(self, num: int) -> dict[str, float]:
+        """So many updates, or for 0 the held-out loss."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{num}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not line:
+            status = self._process.wait()
+            raise SystemExit(f"error: {self.library} ended with status {status}; see above")
+        return json.loads(line)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.char_lm", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--blocks", type=int, default=8, help="that each library trains (8)")
+    parser.add_argument("--updates", type=int, default=100, help="in a block (100)")
+    parser.add_argument("--text", default="warpeace", help="name of a text, or a file (warpeace)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.worker:
+        work(options.worker, options.text)
+        return 0
+    about = machine() | {"command": " ".join(["python -m benchmarks.char_lm", *sys.argv[1:]])}
+    about["settings"] = {s.name: s.value for s in runtime.settings(small=False)}
+    if about["load"] and about["load"] > BUSY:
+        print(f"the machine is busy (load {about['load']:.1f}): times are longer than alone")
+    workers = [Worker(library, options.text) for library in LABELS]
+    blocks: dict[str, list[dict[str, float]]] = {library: [] for library in LABELS}
+    for _ in range(options.blocks):
+        for worker in workers:
+            blocks[worker.library].append(worker.ask(options.updates))
+    valid = {worker.library: worker.ask(0)["valid"] for worker in workers}
+    for worker in workers:
+        worker.close()
+    config = get_config("warpeace")
+    characters = options.updates * config.batch_size * config.length
+    rows = [row(library, blocks[library], valid[library], characters) for library in LABELS]
+    print(table(rows))
+    if options.json:
+        record = about | {"blocks": options.blocks, "updates": options.updates, "rows": rows}
+        record["model"] = "embedding 50, LSTM 128, softmax; 16 streams of 50 characters, Adam"
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"record: {options.json}")
+    return 0
+
+
+def row(
+    library: str, blocks: Sequence[dict[str, float]], valid: float, characters: int
+) -> dict[str, Any]:
+    """A library's figures.
+
+    Example:
+      >>> row("ours", [{"seconds": 2.0, "loss": 3.0}], 2.5, 100)["characters_per_second"]
+      50.0
+    """
+    rates = [characters / block["seconds"] for block in blocks]
+    return {
+        "library": library,
+        "label": LABELS[library],
+        "characters_per_second": statistics.median(rates),
+        "low": min(rates),
+        "high": max(rates),
+        "train_nats": [block["loss"] for block in blocks],
+        "valid_nats": valid,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as text, the ratio of their speeds, the difference of their losses."""
+    head = f"{'':18}{'characters/s':>14}  {'lowest .. highest':>20}  {'train nats':>11}"
+    lines = [f"{head}  {'valid nats':>11}"]
+    for r in rows:
+        spread = f"{r['low']:,.0f} .. {r['high']:,.0f}"
+        lines.append(
+            f"{r['label']:18}{r['characters_per_second']:>14,.0f}  {spread:>20}"
+            f"  {r['train_nats'][-1]:>11.4f}  {r['valid_nats']:>11.4f}"
+        )
+    ratio = rows[0]["characters_per_second"] / rows[1]["characters_per_second"]
+    apart = rows[0]["valid_nats"] - rows[1]["valid_nats"]
+    lines.append(f"{rows[0]['label']} over {rows[1]['label']}: {ratio:.2f} times the speed, ")
+    lines[-1] += f"{apart:+.4f} nats on held-out text"
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
