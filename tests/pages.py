@@ -68,6 +68,7 @@ def make_fit(path, num_epochs=3, finished=True):
                 part: {"loss": 2.5 / epoch + n} for n, part in enumerate(("train", "valid"))
             }
             folder.append({"epoch": epoch, "row": "lstm", "best": epoch < 3} | measures)
+            folder.write_file(f"samples/epoch-{epoch:04d}.txt", b"=== temperature 1\n<so it goes>")
         if finished:
             test = {"loss": 2.25, "bits": 3.246}
             folder.write_result({"row": "lstm", "num_weights": 1234, "test": test, "best": None})

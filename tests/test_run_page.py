@@ -99,7 +99,7 @@ def test_a_folder_of_rows(tmp_path):
 
 def test_a_fit_to_a_data_set(tmp_path):
     text, words = report(make_fit(tmp_path / "fit"))
-    assert "<title>text: lstm</title>" in text
+    assert "<title>lstm</title>" in text
     for said in (
         "3 of at most 3 epochs.",
         "valid loss 2.2500 epoch 2",
@@ -107,6 +107,7 @@ def test_a_fit_to_a_data_set(tmp_path):
         "weights 1,234",
         "3 0.8333 1.8333",
         "best: epoch 2",
+        "Of epoch 0003. === temperature 1 <so it goes>",
     ):
         assert said in words, said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,13 +70,19 @@ def main(
 
 
 def title_of(runs: Sequence[RunFiles], folder: Path) -> str:
-    """What the page is called: the task and the row, or the folder of several rows."""
-    if len(runs) == 1:
-        task = str(runs[0].config.get("task") or runs[0].config.get("data") or "").replace("_", " ")
-        return f"{task}: {runs[0].row}" if task else runs[0].row
-    tasks = {str(run.config.get("task", "")).replace("_", " ") for run in runs} - {""}
-    name = folder.resolve().name
-    return f"{tasks.pop()}: {name}" if len(tasks) == 1 else name
+    """What the page is called: the task or the experiment, and the row or the folder of rows."""
+    names = {_what(run) for run in runs}
+    row = runs[0].row if len(runs) == 1 else folder.resolve().name
+    what = names.pop() if len(names) == 1 else ""
+    return f"{what}: {row}" if what and what != row else row
+
+
+def _what(run: RunFiles) -> str:
+    """The task of a run; else the experiment that its command names."""
+    command = run.sessions[-1].get("command", "") if run.sessions else ""
+    named = re.search(r"experiments[./](\w+)", str(command))
+    name = run.config.get("task") or (named.group(1) if named else "")
+    return str(name).replace("_", " ")
 
 
 def _count(runs: Sequence[RunFiles]) -> str:

@@ -263,7 +263,12 @@ def _fit_parts(run: RunFiles) -> dict[str, str]:
         figure = draw_epochs(run.epochs)
     text = "Losses over epochs; the dot is the epoch with the least validation loss"
     curves = figure_html(svg_of(figure, f"epochs-{slug(run.row)}", text), text)
-    return {"Learning curves": curves, "Epochs": table_html(epochs_grid(run.epochs))}
+    parts = {"Learning curves": curves, "Epochs": table_html(epochs_grid(run.epochs))}
+    samples = sorted((run.path / "samples").glob("epoch-*.txt"))
+    if samples:
+        name, text = samples[-1].stem.replace("-", " "), samples[-1].read_text(errors="replace")
+        parts["Samples"] = f"<p>Of {escape(name)}.</p>\n<pre>{escape(text)}</pre>"
+    return parts
 
 
 def _trials(run: RunFiles) -> str:
