@@ -4,7 +4,10 @@ Nothing here runs at import. An experiment calls `configure` before it computes 
 setting that the user has made already is left alone.
 """
 
+import importlib.metadata
+import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +15,13 @@ SMALL_WHILE = "xla_cpu_small_while_loop_byte_threshold"
 NO_UNROLLING = "xla_cpu_disable_loop_unrolling"
 VECTOR_WIDTH = "xla_cpu_prefer_vector_width"
 EXTRA = "--xla_backend_extra_options="
+WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
+
+UNSOUND = {
+    "0.11.1": "writes the whole stacked output of a loop again at each step on the CPU",
+    "0.11.2.dev": "writes the whole stacked output of a loop again at each step on the CPU",
+}
+"""Versions of jaxlib with a fault that makes results late or wrong, by how they begin."""
 
 
 class Setting(NamedTuple):
@@ -45,6 +55,8 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
       >>> names = [setting.name for setting in settings(num_devices=2)]
       >>> "JAX_NUM_CPU_DEVICES" in names or "JAX_NUM_CPU_DEVICES" in os.environ
       True
+      >>> SMALL_WHILE in [setting.name for setting in settings(small=False)]
+      False
     """
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = []
@@ -57,10 +69,14 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
     if small and VECTOR_WIDTH not in flags:
         why = "programs of lanes alone: 16 networks to a register, where the processor has such"
         wanted.append(Setting(VECTOR_WIDTH, "512", why))
+    if gpu_expected() and WHILE_GRAPHS not in flags:
+        why = "a time loop is launched as one CUDA graph and not kernel by kernel"
+        wanted.append(Setting(WHILE_GRAPHS, "+WHILE", why))
     forced = "xla_force_host_platform_device_count" in flags
     if not forced and "JAX_NUM_CPU_DEVICES" not in os.environ:
         count = num_devices or num_cores()
-        why = "lanes are sharded over devices, so that every core works"
+        what = "lanes are sharded" if small else "batches are spread"
+        why = f"{what} over devices, so that every core works"
         wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
@@ -82,21 +98,57 @@ def lane_options(platform: str) -> dict[str, int]:
     return {VECTOR_WIDTH: 512} if platform == "cpu" and not given else {}
 
 
+def gpu_expected() -> bool:
+    """Whether JAX is going to compute on an NVIDIA GPU, as far as can be told without asking it.
+
+    Example:
+      >>> gpu_expected() and os.environ.get("JAX_PLATFORMS") == "cpu"
+      False
+    """
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
+        return False
+    plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+    return Path("/dev/nvidia0").exists() and any(map(importlib.util.find_spec, plugins))
+
+
+def refusal(version: str) -> str | None:
+    """Why this version of jaxlib is not to be used, and what to do; None where it may be.
+
+    Example:
+      >>> refusal("0.10.2") is None
+      True
+      >>> refusal("0.11.1")[:43]
+      'jaxlib 0.11.1 writes the whole stacked outp'
+    """
+    for begin, fault in UNSOUND.items():
+        if version == begin or (begin.endswith("dev") and version.startswith(begin)):
+            return f"jaxlib {version} {fault}; 0.10.2, 0.11.0 and 0.12 do not"
+    return None
+
+
 def configure(num_devices: int | None = None, *, small: bool = True) -> list[Setting]:
     """Makes the settings, before the first computation; returns what it set.
 
     XLA reads its flags once, when the first array is made, so this has to come first. The
     settings suit networks of tens of units; from about 64 hidden units on, where a step is a
-    matrix product, leave `small` out.
+    matrix product, leave `small` out: products and threads of a library stay out of such loops.
 
     Args:
       num_devices, small: as for `settings`.
+
+    Raises:
+      SystemExit: for a version of jaxlib with a fault that would spoil the run; for commands.
 
     Example:
       >>> made = configure(num_devices=2)
       >>> all(setting.why for setting in made)
       True
     """
+    reason = refusal(importlib.metadata.version("jaxlib"))
+    if reason:
+        print(f"error: {reason}", file=sys.stderr)
+        raise SystemExit(2)
     made = settings(num_devices, small=small)
     extra = [f"{s.name}={s.value}" for s in made if s.name in (SMALL_WHILE, NO_UNROLLING)]
     if extra:
@@ -106,6 +158,9 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
         options = [flag.removeprefix(EXTRA) for flag in given] + extra
         os.environ["XLA_FLAGS"] = " ".join([*rest, EXTRA + ",".join(options)])
     for setting in made:
+        if setting.name == WHILE_GRAPHS:
+            flags = os.environ.get("XLA_FLAGS", "")
+            os.environ["XLA_FLAGS"] = f"{flags} --{setting.name}={setting.value}".strip()
         if setting.name.startswith("JAX_"):
             os.environ[setting.name] = setting.value
     import jax  # only now: it reads the JAX_ variables at its import

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell
+from lstm_jax.cells.cell import Cell, steps_by_parts
+from lstm_jax.loops.deferred import deferred
+from lstm_jax.loops.step import Inputs, masked
+from lstm_jax.loops.step import choose as choose
 from lstm_jax.types import Array, Params, State
 
 
@@ -148,14 +151,36 @@ def valid_steps(num_steps: int, length: Array | int) -> Array:
     return jnp.arange(num_steps, dtype=jnp.int32) < jnp.asarray(length, jnp.int32)
 
 
-def choose(which: Array, yes: Any, no: Any) -> Any:
-    """Leaf by leaf `yes` where the truth value `which` holds, else `no`.
+KERNELS = ("auto", "scan", "deferred")
+DEFERRED_FROM = 48
+"""Units from which "auto" takes the deferred kernel (docs/decisions/0010-kernels.md)."""
+
+
+def kernel_for(cell: Cell, kernel: str = "auto") -> str:
+    """Which kernel `unroll` takes: the one asked for, or for "auto" the one that suits the cell.
+
+    "auto" is "deferred" for a cell of parts with at least 48 outputs, else "scan". Where it has to
+    be differentiated twice or in forward mode, ask for "scan".
+
+    Raises:
+      ValueError: for an unknown kernel, or one that cannot serve the cell.
 
     Example:
-      >>> choose(jnp.array(True), {"t": jnp.int32(2)}, {"t": jnp.int32(7)})["t"].tolist()
-      2
+      >>> from lstm_jax import lstm
+      >>> kernel_for(lstm(2, 3)), kernel_for(lstm(64, 128)), kernel_for(lstm(2, 3), "deferred")
+      ('scan', 'deferred', 'deferred')
     """
-    return jax.tree.map(lambda y, n: jnp.where(which, y, n), yes, no)
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel: {kernel!r} is not one of {', '.join(KERNELS)}")
+    able = steps_by_parts(cell)
+    if kernel == "auto":
+        return "deferred" if able and cell.output_size >= DEFERRED_FROM else "scan"
+    if kernel == "deferred" and not able:
+        raise ValueError(
+            f"kernel: 'deferred' cannot serve the {cell.name} cell, whose step is not made of "
+            "parts (Cell.parts, from_parts); 'scan' serves every cell"
+        )
+    return kernel
 
 
 def unroll(
@@ -167,6 +192,7 @@ def unroll(
     length: Array | int | None = None,
     reverse: bool = False,
     resets: Array | None = None,  # [T]
+    kernel: str = "auto",
 ) -> tuple[State, Array]:  # state, ys [T, H]
     """Runs `cell` over one sequence: ``state_t, y_t = step(params, state_tm1, x_t)``.
 
@@ -183,13 +209,17 @@ def unroll(
         before that step is taken, in the order of running: under `reverse` what comes later in
         time is forgotten. Those in the padding count for nothing. To a structure they say where
         new sequences begin, whichever way its parts run.
+      kernel: how it is computed, never what: "scan" is the definition; "deferred" forms the
+        weights' gradients after the loop, in one large product, and gives first derivatives in
+        reverse mode only; "auto" is what `kernel_for` says.
 
     Returns:
       The final state and the outputs ``[T, H]``.
 
     Raises:
       ValueError: where `xs` is not ``[T, D]``, for a `length` known to be outside 0 .. T, for
-        `resets` that are not T truth values, or for `reverse` with a structure.
+        `resets` that are not T truth values, for `reverse` with a structure, and for a kernel
+        that is unknown or cannot serve the cell.
 
     Example:
       >>> from lstm_jax import CELLS
@@ -205,26 +235,20 @@ def unroll(
                 f"unroll: reverse=True with a {cell.name}, which has its own directions; "
                 "layer(cell, reverse=True) makes one that runs backwards"
             )
-        return cell.apply(params, xs, state, length=length, resets=resets)
+        how = {} if kernel == "auto" else {"kernel": kernel}
+        return cell.apply(params, xs, state, length=length, resets=resets, **how)
     xs = require_sequence("unroll", xs, cell.input_size, length, resets)
     start = cell.initial_state() if state is None else state
-    if length is None and resets is None:
-        return jax.lax.scan(
-            lambda state, x: cell.step(params, state, x), start, xs, reverse=reverse
-        )
-    # A state given may be narrower than the zeros that are made here.
-    fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
-
-    def masked(state: State, step: tuple[Array, Array | None, Array | None]) -> tuple[State, Array]:
-        x, valid, reset = step
-        begin = state if reset is None else choose(reset, fresh, state)
-        if valid is None:
-            return cell.step(params, begin, x)
-        # Zeroing x first keeps a NaN in the padding out of the backward pass as well, where
-        # 0 * NaN would be NaN again.
-        new, y = cell.step(params, begin, jnp.where(valid, x, jnp.zeros_like(x)))
-        nothing = jax.tree.map(jnp.zeros_like, y)  # a step that is recorded gives more than y
-        return choose(valid, new, state), choose(valid, y, nothing)
-
+    fresh = start
+    if resets is not None:
+        # A state given may be narrower than the zeros that are made here.
+        fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
     valid = None if length is None else valid_steps(xs.shape[0], length)
-    return jax.lax.scan(masked, start, (xs, valid, resets), reverse=reverse)
+    inputs = Inputs(xs, valid, resets)
+    if kernel_for(cell, kernel) == "deferred":
+        return deferred(cell, params, inputs, start, fresh, reverse=reverse)
+
+    def advance(state: State, x: Array) -> tuple[State, Array]:
+        return cell.step(params, state, x)
+
+    return jax.lax.scan(masked(advance, fresh), start, inputs, reverse=reverse)

@@ -14,6 +14,7 @@ PURE = (
     "draws",
     "initial",
     "cells",
+    "loops",
     "unroll",
     "structures",
     "readout",
@@ -30,6 +31,7 @@ PURE = (
     "exams",
     "growth",
     "trial",
+    "parallel",
 )
 SHELL = (
     "runtime",

@@ -112,8 +112,7 @@ def from_parts(
     def observe(params: Params, state: State, x: Array) -> tuple[State, Array, dict[str, Array]]:
         require_input(name, x, input_size)
         now = parts.combine(params, state, parts.project(params, x), parts.recur(params, state))
-        held = {field: now[field] for field, old in state._asdict().items() if old is not None}
-        return state._replace(**held), now["h"], now
+        return held(state, now), now["h"], now
 
     def gates(params: Params, state: State, x: Array) -> dict[str, Array]:
         now = observe(params, state, x)[2]
@@ -122,6 +121,7 @@ def from_parts(
     def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
         return observe(params, state, x)[:2]
 
+    step.parts = parts  # pyright: ignore[reportFunctionMemberAccess]  # see steps_by_parts
     return Cell(
         name,
         input_size,
@@ -154,6 +154,32 @@ def observed(
     if cell.observe is not None:
         return cell.observe(params, state, x)
     return *cell.step(params, state, x), cell.gates(params, state, x)
+
+
+def held(state: State, gates: Mapping[str, Array]) -> State:
+    """What a state made of gates keeps of a step: the gates named by the fields it holds.
+
+    Example:
+      >>> from lstm_jax.cells.lstm import LstmState
+      >>> held(LstmState(c=jnp.zeros(1), h=jnp.zeros(1)), {"c": 1, "h": 2, "i": 3})[:3]
+      (1, 2, None)
+    """
+    fields = {field: gates[field] for field, old in state._asdict().items() if old is not None}
+    return state._replace(**fields)
+
+
+def steps_by_parts(cell: Cell) -> bool:
+    """Whether the cell's step is the one that `from_parts` made of the parts it has.
+
+    A cell whose step was replaced keeps its parts, which then say nothing of that step.
+
+    Example:
+      >>> from lstm_jax import elman
+      >>> cell = elman(2, 3)
+      >>> steps_by_parts(cell), steps_by_parts(cell._replace(step=lambda p, s, x: (s, x)))
+      (True, False)
+    """
+    return cell.parts is not None and getattr(cell.step, "parts", None) is cell.parts
 
 
 def products(weights: Mapping[str, Array | None], source: Array) -> dict[str, Array]:

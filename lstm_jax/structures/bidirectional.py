@@ -1,7 +1,7 @@
 """Two cells over one sequence, one in each direction."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,11 +99,12 @@ def bidirectional(forward: Cell, backward: Cell, *, merge: str = "concat") -> St
         length: Array | int | None = None,
         resets: Array | None = None,
         key: Array | None = None,
+        kernel: str = "auto",
     ) -> tuple[BidirectionalState, Array]:
         del key  # nothing is drawn
         xs = require_sequence("bidirectional", xs, forward.input_size, length, resets)
         start = initial_state() if state is None else state
-        how = {"length": length, "resets": resets}
+        how: dict[str, Any] = {"length": length, "resets": resets, "kernel": kernel}
         state_f, ys_f = onwards.apply(params.forward, xs, start.forward, **how)
         state_b, ys_b = back.apply(params.backward, xs, start.backward, **how)
         return BidirectionalState(state_f, state_b), MERGES[merge](ys_f, ys_b)

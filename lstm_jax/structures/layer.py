@@ -49,12 +49,15 @@ def layer(cell: Cell, *, reverse: bool = False) -> Structure:
         length: Array | int | None = None,
         resets: Array | None = None,
         key: Array | None = None,
+        kernel: str = "auto",
     ) -> tuple[State, Array]:
         del key  # nothing is drawn
         xs = require_sequence("layer", xs, cell.input_size, length, resets)
         if reverse and resets is not None:
             resets = ends(resets, length)
-        return unroll(cell, params, xs, state, length=length, reverse=reverse, resets=resets)
+        return unroll(
+            cell, params, xs, state, length=length, reverse=reverse, resets=resets, kernel=kernel
+        )
 
     spec = LayerSpec(cell, reverse)
     return Structure(

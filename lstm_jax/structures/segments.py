@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, require_positive
+from lstm_jax.loops.step import choose
 from lstm_jax.structures.bidirectional import BidirectionalSpec
 from lstm_jax.structures.layer import LayerSpec, as_structure
 from lstm_jax.structures.stack import StackSpec
 from lstm_jax.types import Array, Params, State
-from lstm_jax.unroll import Structure, choose, require_sequence
+from lstm_jax.unroll import Structure, require_sequence
 
 
 class SegmentGradient(Protocol):

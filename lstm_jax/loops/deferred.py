@@ -1,0 +1,256 @@
+"""A cell over a sequence with the weight gradients formed after the loop, in one large product.
+
+`unroll` by `jax.lax.scan` is the definition. Differentiated, its backward loop adds to every
+weight matrix at every step: T products with a batch's few rows, T passes over all weights. Here
+the backward loop hands on the state's cotangent alone and stacks those of the pre-activations;
+the weights' gradients are then what one product over all steps (and a caller's whole batch) gives.
+
+How it is put together, for ONE example as everywhere::
+
+    forwards   the loop; weights are constants in it, and it keeps what the way back needs
+    nets       project(params, xs) and recur(params, states), the whole sequence at once
+    attach     gives what the loop gave; differentiated, it runs the loop backwards and gives
+               each step's cotangents to the nets
+
+Nobody reads the values of the nets, so a compiled program does not compute them; but weights
+reach the result through nothing else, so their gradients are those of two large products. A
+`vmap` over examples makes the products larger, and a `vmap` over networks batches them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import Cell, Parts, held
+from lstm_jax.loops.step import Inputs, choose, masked
+from lstm_jax.loops.turned import inlined, rows_first
+from lstm_jax.types import Array, Params, State
+
+COSTLY = {
+    *("tanh", "logistic", "exp", "exp2", "log", "log1p", "expm1", "erf", "erf_inv", "pow"),
+    *("sin", "cos", "sqrt", "rsqrt", "cbrt", "div", "dot_general"),
+}
+"""Primitives whose results the loop keeps for the way back; all others are computed again."""
+
+
+class Ways(NamedTuple):
+    """Where weights enter a step, by whose cotangents their gradients are formed."""
+
+    x: dict[str, Array]  # zeros added to project(params, x)
+    h: dict[str, Array]  # zeros added to recur(params, state)
+    vectors: dict[int, Array]  # biases, peepholes, gains in `combine`: the leaves themselves
+
+
+class Kept(NamedTuple):
+    """What the loop leaves for the way back."""
+
+    constant: Params
+    inputs: Inputs  # [T, ..]
+    before: State  # [T, ..] what the steps were given
+    residuals: list[Array]  # [T, ..]
+
+
+def deferred(
+    cell: Cell, params: Params, inputs: Inputs, start: State, fresh: State, *, reverse: bool
+) -> tuple[State, Array]:
+    """What the scan of `unroll` gives, with the weights' gradients deferred.
+
+    Equal to it to rounding, values and gradients. For first derivatives in reverse mode: a second
+    one would come out wrong, and is refused.
+
+    Args:
+      cell: one made by `from_parts`.
+      params: its weights.
+      inputs: ``[T, ..]``.
+      start: the state before the first step.
+      fresh: the state after a reset.
+      reverse: from the last step to the first.
+
+    Raises:
+      NotImplementedError: when it is differentiated twice.
+
+    Example:
+      >>> from lstm_jax import elman
+      >>> cell = elman(2, 3)
+      >>> params, start = cell.init(jax.random.key(0)), cell.initial_state()
+      >>> inputs = Inputs(jnp.ones((5, 2)), None, None)
+      >>> state, ys = deferred(cell, params, inputs, start, start, reverse=False)
+      >>> ys.shape, bool((state.h == ys[4]).all())
+      ((5, 3), True)
+    """
+    if inputs.valid is not None:
+        shown = jnp.where(inputs.valid[:, None], inputs.x, jnp.zeros_like(inputs.x))
+        inputs = inputs._replace(x=shown)
+    step, zeros, matrices = _take_apart(cell, params, start, fresh, inputs.x[0])
+    constant, seen, begin = jax.lax.stop_gradient((params, inputs, start))
+    pulled: list[Any] = []
+
+    def forwards(state: State, now: Inputs) -> tuple[State, Any]:
+        (after, y), pull = jax.vjp(
+            lambda state, ways: step(constant, constant, ways, state, now), state, zeros(constant)
+        )
+        leaves, tree = jax.tree.flatten(pull)
+        sources = _sources(leaves, (constant, now, state))
+        pulled.append((tree, sources))
+        new = [leaf for leaf, source in zip(leaves, sources, strict=True) if source is None]
+        return after, (y, state, new)
+
+    final, (ys, before, residuals) = jax.lax.scan(forwards, begin, seen, reverse=reverse)
+    kept = Kept(constant, seen, before, residuals)
+    ways, inner = _nets(cell, params, step, zeros, matrices, inputs, fresh, before)
+    attach = _attached(*pulled[-1], reverse)
+    return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
+
+
+def _take_apart(
+    cell: Cell, params: Params, start: State, fresh: State, x: Array
+) -> tuple[Callable[..., Any], Callable[[Params], Ways], list[int]]:
+    """The step with its ways in; zeros for these; the matrices in `combine`, by leaf number."""
+    assert cell.parts is not None
+    parts = Parts(*(rows_first(part) for part in cell.parts))
+    tree = jax.tree.structure(params)
+    from_x, from_h = jax.eval_shape(
+        lambda params, x, state: (parts.project(params, x), parts.recur(params, state)),
+        *(params, x, start),
+    )
+    used = _used(cell.parts.combine, params, start, from_x, from_h)
+    sizes = [leaf.ndim for leaf in jax.tree.leaves(params)]
+    matrices = [n for n in used if sizes[n] > 1]
+
+    def zeros(params: Params) -> Ways:
+        leaves = jax.tree.leaves(params)
+        x, h = jax.tree.map(lambda net: jnp.zeros(net.shape, net.dtype), (from_x, from_h))
+        return Ways(x, h, {n: leaves[n] for n in used if sizes[n] <= 1})
+
+    def step(
+        outside: Params, inside: Params, ways: Ways, state: State, now: Inputs
+    ) -> tuple[State, Array]:
+        """`outside` are the weights of the products, `inside` those that `combine` sees."""
+        leaves = jax.tree.leaves(inside)
+        for n, vector in ways.vectors.items():
+            leaves[n] = vector
+        inside = jax.tree.unflatten(tree, leaves)
+
+        def advance(state: State, x: Array) -> tuple[State, Array]:
+            from_x = jax.tree.map(jnp.add, parts.project(outside, x), ways.x)
+            from_h = jax.tree.map(jnp.add, parts.recur(outside, state), ways.h)
+            gates = parts.combine(inside, state, from_x, from_h)
+            return held(state, gates), gates["h"]
+
+        return masked(advance, fresh)(state, now)
+
+    keep = jax.checkpoint(
+        step, policy=lambda primitive, *_, **__: primitive.name in COSTLY, prevent_cse=False
+    )
+    return keep, zeros, matrices
+
+
+def _used(combine: Callable[..., Any], params: Params, *rest: Any) -> list[int]:
+    """Which of the weights `combine` looks at, by leaf number."""
+    program = jax.make_jaxpr(combine)(params, *rest).jaxpr
+    seen = {id(atom) for eqn in program.eqns for atom in eqn.invars}
+    return [n for n in range(len(jax.tree.leaves(params))) if id(program.invars[n]) in seen]
+
+
+def _sources(leaves: list[Array], given: tuple[Any, ...]) -> list[tuple[int, int] | None]:
+    """Where a leaf is one of those given: which of them, and which leaf there."""
+    places = {
+        id(leaf): (which, n)
+        for which, tree in enumerate(given)
+        for n, leaf in enumerate(jax.tree.leaves(tree))
+    }
+    return [places.get(id(leaf)) for leaf in leaves]
+
+
+def _nets(
+    cell: Cell,
+    params: Params,
+    step: Callable[..., Any],
+    zeros: Callable[[Params], Ways],
+    matrices: list[int],
+    inputs: Inputs,
+    fresh: State,
+    before: State,
+) -> tuple[Ways, Any]:
+    """The pre-activations of all steps as functions of the weights, for the sake of gradients.
+
+    And where `combine` has products of its own (the GRU's reset-before candidate), the results of
+    all steps as functions of those matrices.
+    """
+    assert cell.parts is not None
+    begins = (
+        before
+        if inputs.reset is None
+        else jax.vmap(choose, (0, None, 0))(inputs.reset, fresh, before)
+    )
+    x = jax.vmap(rows_first(cell.parts.project), (None, 0))(params, inputs.x)
+    h = jax.vmap(rows_first(cell.parts.recur), (None, 0))(params, begins)
+    ways = Ways(x, h, zeros(params).vectors)
+    if not matrices:
+        return ways, None
+    constant, seen = jax.lax.stop_gradient((params, inputs))
+    leaves = jax.tree.leaves(constant)
+    for n in matrices:
+        leaves[n] = jax.tree.leaves(params)[n]
+    inside = jax.tree.unflatten(jax.tree.structure(params), leaves)
+    inner = jax.vmap(lambda state, now: step(constant, inside, zeros(constant), state, now))
+    return ways, inner(before, seen)
+
+
+def _attached(tree: Any, sources: list[tuple[int, int] | None], reverse: bool) -> Any:
+    """``(given, ...) -> given``, whose derivative is the loop backwards."""
+
+    @jax.custom_vjp
+    def attach(
+        given: Any, start: State, ways: Ways, inner: Any, kept: Kept, origins: Any
+    ) -> tuple[State, Array]:
+        return given
+
+    def fwd(given: Any, start: State, ways: Ways, inner: Any, kept: Kept, origins: Any) -> Any:
+        return given, (inner is not None, kept, origins)
+
+    def bwd(stored: Any, cotangents: tuple[State, Array]) -> tuple[Any, ...]:
+        has_inner, kept, origins = stored
+        d_final, d_ys = _once(cotangents, origins)
+        constants = jax.tree.leaves(kept.constant)
+        places: list[Any] = []
+
+        def backwards(d_after: State, now: Any) -> tuple[State, Any]:
+            d_y, inputs, before, residuals = now
+            given = constants, jax.tree.leaves(inputs), jax.tree.leaves(before)
+            new = iter(residuals)
+            leaves = [next(new) if s is None else given[s[0]][s[1]] for s in sources]
+            pull = jax.tree.unflatten(tree, leaves)
+            d_before, d_ways = inlined(pull)((d_after, d_y))
+            flat, ways_tree = jax.tree.flatten(d_ways)
+            first = {id(leaf): leaf for leaf in flat}  # each cotangent once, whatever it is of
+            order = list(first)
+            places.append((ways_tree, [order.index(id(leaf)) for leaf in flat]))
+            return d_before, (list(first.values()), d_after if has_inner else None)
+
+        inputs = d_ys, kept.inputs, kept.before, kept.residuals
+        d_start, (stacked, d_afters) = jax.lax.scan(backwards, d_final, inputs, reverse=not reverse)
+        ways_tree, numbers = places[-1]
+        d_ways: Ways = jax.tree.unflatten(ways_tree, [stacked[n] for n in numbers])
+        sums = jax.tree.map(lambda steps: jnp.sum(steps, axis=0), d_ways.vectors)
+        d_inner = (d_afters, d_ys) if has_inner else None
+        return None, d_start, d_ways._replace(vectors=sums), d_inner, None, None
+
+    attach.defvjp(fwd, bwd)
+    return attach
+
+
+@jax.custom_jvp
+def _once(cotangents: Any, origins: Any) -> Any:
+    """The cotangents; whoever differentiates the way back as well is told that it cannot be."""
+    del origins
+    return cotangents
+
+
+@_once.defjvp
+def _not_twice(primals: Any, tangents: Any) -> Any:
+    raise NotImplementedError(
+        "unroll: kernel='deferred' gives first derivatives only; take kernel='scan' for second ones"
+    )

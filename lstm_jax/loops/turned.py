@@ -1,0 +1,92 @@
+"""Products of a matrix with a vector, turned so that a batch's rows come first."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from lstm_jax.types import Array
+
+INLINED = ("jit", "pjit", "remat", "remat2", "checkpoint")
+
+
+def rows_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, with each product ``W @ h`` of a vector formed as ``h @ W^T``.
+
+    Cells say ``W @ h``, as the papers do. A ``vmap`` over many h makes ``W H^T`` of it, whose
+    result lies features first while the state that goes through `jax.lax.scan` lies batch first;
+    every step would turn its gates round. Formed the other way, ``H W^T`` is batch first as well.
+    For one vector both are the same numbers.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> w, hs = jnp.ones((5, 3)), jnp.ones((7, 3))
+      >>> product = rows_first(lambda h: w @ h)
+      >>> str(jax.make_jaxpr(jax.vmap(product))(hs)).count("transpose")
+      0
+    """
+    return _again(function, turned=True)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function without the borders of `jit` and `jax.checkpoint` inside it.
+
+    Results that are one number under two names are then one traced array.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> twice = inlined(jax.jit(lambda x: (y := x + 1, y)))
+      >>> str(jax.make_jaxpr(twice)(1.0)).count("jit")
+      0
+    """
+    return _again(function, turned=False)
+
+
+def _again(function: Callable[..., Any], turned: bool) -> Callable[..., Any]:
+    def evaluated(*args: Any) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+        results = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args), turned)
+        return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+    return evaluated
+
+
+def _evaluate(
+    jaxpr: core.Jaxpr, consts: Sequence[Any], args: Sequence[Any], turned: bool
+) -> list[Any]:
+    """What the program gives for `args`."""
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    values |= zip(jaxpr.invars, args, strict=True)
+
+    def value(atom: Any) -> Any:
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+    for eqn in jaxpr.eqns:
+        inputs = [value(atom) for atom in eqn.invars]
+        inner = eqn.params.get("jaxpr")
+        if turned and eqn.primitive.name == "dot_general":
+            results = [_product(*inputs, eqn.params)]
+        elif eqn.primitive.name in INLINED and isinstance(inner, core.ClosedJaxpr):
+            results = _evaluate(inner.jaxpr, inner.consts, inputs, turned)
+        elif eqn.primitive.name in INLINED and isinstance(inner, core.Jaxpr):
+            results = _evaluate(inner, (), inputs, turned)
+        else:
+            results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+            results = results if eqn.primitive.multiple_results else [results]
+        values |= zip(eqn.outvars, results, strict=True)
+    return [value(atom) for atom in jaxpr.outvars]
+
+
+def _product(left: Array, right: Array, params: dict[str, Any]) -> Array:
+    """A `dot_general`, its operands exchanged where the right one is a vector."""
+    (over_left, over_right), batched = params["dimension_numbers"]
+    if right.ndim == 1 and left.ndim > 1 and over_right:
+        left, right, over_left, over_right = right, left, over_right, over_left
+    return jax.lax.dot_general(
+        left,
+        right,
+        ((over_left, over_right), batched),
+        precision=params["precision"],
+        preferred_element_type=params["preferred_element_type"],
+    )

@@ -1,0 +1,51 @@
+"""A batch spread over the devices of this process: two CPU devices on two cores, or GPUs."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+def spread(batch: Any, axis: int = 0) -> Any:
+    """The same batch, each device with its part of the examples.
+
+    For use inside a compiled training step, on what the step gets or picks: XLA then splits all
+    that follows from it, and adds up the gradients; weights stay whole on every device. On CPU
+    devices that is the way to both cores: XLA runs a loop over time in one thread, whatever the
+    number of threads, and two loops on two devices in two (docs/decisions/0010-kernels.md).
+
+    Where there is one device, or a leaf has no `axis` that divides over the devices, nothing is
+    done with it; `spreads` says so beforehand.
+
+    Args:
+      batch: a pytree of arrays.
+      axis: which of their axes the examples are on: 1 for ``[T, B, ...]``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> double = jax.jit(lambda xs: 2 * spread(xs, axis=1))
+      >>> xs = double(jnp.ones((5, 6 * jax.device_count(), 3)))
+      >>> len(xs.sharding.device_set) == jax.device_count(), bool((xs == 2).all())
+      (True, True)
+    """
+    mesh = Mesh(np.array(jax.devices()), ("examples",))
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "examples"))
+
+    def place(leaf: Any) -> Any:
+        if leaf.ndim <= axis or not spreads(leaf.shape[axis]):
+            return leaf
+        return jax.lax.with_sharding_constraint(leaf, sharding)
+
+    return jax.tree.map(place, batch)
+
+
+def spreads(num_examples: int) -> bool:
+    """Whether so many examples can be spread: there are several devices, which divide them.
+
+    Example:
+      >>> spreads(64 * jax.device_count()) == (jax.device_count() > 1)
+      True
+    """
+    count = jax.device_count()
+    return count > 1 and num_examples % count == 0
