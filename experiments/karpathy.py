@@ -1,6 +1,6 @@
 """Table 1 of Karpathy, Johnson & Fei-Fei 2015 on War and Peace, and their n-gram baseline.
 
-python -m experiments.karpathy                                    12 rows, 5 epochs each
+python -m experiments.karpathy                                    12 rows, 3 epochs each
 python -m experiments.karpathy --config.rows=lstm-128-1           one of them
 python -m experiments.karpathy --look --workdir=RUN               looks into the cells of a row
 

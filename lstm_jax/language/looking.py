@@ -83,14 +83,20 @@ def record_text(model: Language, params: LanguageParams, symbols: Any) -> dict[s
 
 
 def memories(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays that a layer remembers by: its memory cells "c", or its outputs "h" without."""
+    """What each layer remembers: tanh of its memory cells "c", or its outputs "h" without any.
+
+    A memory cell may grow for as long as a text goes on; its tanh is what the layer shows of it.
+    """
     places = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
     found = {}
     for place in places:
         names = [f"{place}/{name}" if place else name for name in ("c", "h")]
         name = next((name for name in names if name in arrays), None)
         if name is not None:
-            found[name] = arrays[name]
+            held = name.endswith("c")
+            found[f"tanh {name}" if held else name] = (
+                np.tanh(arrays[name]) if held else arrays[name]
+            )
     return found
 
 
