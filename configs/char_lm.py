@@ -21,7 +21,7 @@ FIELDS = standard_fields(
     LAYERS,
     rows=("warpeace",),
     batch_size=16,
-    learning_rate=0.01,
+    learning_rate=0.004,
     clip_norm=5.0,
     schedule="cosine",
 ) | {

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.inspect.histories import LEFT, RIGHT, Shares
-from lstm_jax.language.model import Language, LanguageParams
+from lstm_jax.language.model import Language, LanguageParams, embed
 from lstm_jax.recording import record
 from lstm_jax.types import Array
 
@@ -76,8 +76,7 @@ def record_text(model: Language, params: LanguageParams, symbols: Any) -> dict[s
 
     @jax.jit
     def run(params: LanguageParams, symbols: Array) -> dict[str, Array]:
-        xs = symbols if params.embedding is None else params.embedding[symbols]
-        return record(model.structure, params.layers, xs).arrays
+        return record(model.structure, params.layers, embed(params, symbols)).arrays
 
     return jax.device_get(run(params, jnp.asarray(symbols, jnp.int32)))
 

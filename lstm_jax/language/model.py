@@ -104,7 +104,7 @@ def language(
     def apply(
         params: LanguageParams, state: State, symbols: Array, key: Array | None = None
     ) -> tuple[State, Array]:
-        xs = symbols if params.embedding is None else params.embedding[symbols]
+        xs = embed(params, symbols)
         if key is not None and params.embedding is not None:
             xs = dropped(draws.fold_in(key, 0), dropout, xs)
         state, ys = run_layers(structure, params.layers, state, xs, key)
@@ -114,6 +114,17 @@ def language(
         return state, jax.nn.log_softmax(ys @ v.T + params.b[None, None, :], axis=-1)
 
     return Language(num_symbols, structure, init, start, apply)
+
+
+def embed(params: LanguageParams, symbols: Array) -> Array:
+    """What the layers see of symbols: their vectors, or without an embedding they themselves.
+
+    By a product with unit vectors: the gradient of a gather is a scatter, which is slow on a CPU.
+    """
+    if params.embedding is None:
+        return symbols
+    num_symbols = params.embedding.shape[0]
+    return jax.nn.one_hot(symbols, num_symbols, dtype=params.embedding.dtype) @ params.embedding
 
 
 def run_layers(
