@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from configs import adding
-from experiments.inspect import main, refuse_fit
+from experiments.inspect import main, open_fit
 from lstm_jax.build import build_trial
 from lstm_jax.cells import gru
 from lstm_jax.config import make_config
@@ -71,7 +71,7 @@ def copy(finished, tmp_path):
 def call(*flags):
     """Exit status of the command."""
     try:
-        return main("usage", refuse_fit, list(flags))
+        return main("usage", open_fit, list(flags))
     except SystemExit as end:
         return end.code
 
@@ -244,7 +244,7 @@ def test_bad_input_is_one_line(copy, capsys):
     refused([f"--run={copy}"], "is a run of another kind: its settings name no task")
     there["config"]["num_epochs"] = 3
     (copy / "config.json").write_text(json.dumps(there))
-    refused([f"--run={copy}"], "is a fit to a data set of a kind that cannot be looked into")
+    refused([f"--run={copy}"], "is of a fit that is no language model")
 
 
 @pytest.mark.slow

@@ -103,8 +103,9 @@ def _inspect(run: Inspectable, given: dict) -> None:
     with writing(folder):
         _write(folder, seen, figures)
         _write_board(run, trial, seen, figures, past)
-    verdict = "right" if seen.meta["correct"] else "wrong"
-    print(f"test sequence {seen.meta['sequence']}: {verdict}, error {seen.meta['error']:.4f}\n")
+    right = "right" if seen.meta["correct"] else "wrong"
+    verdict = seen.meta.get("verdict", f"{right}, error {seen.meta['error']:.4f}")
+    print(f"test sequence {seen.meta['sequence']}: {verdict}\n")
     for name, (_, about) in figures.items():
         print(f"  {name:12} {about}")
     print(f"\npictures:     {folder}/*.png and .svg")
@@ -132,7 +133,10 @@ def make_figures(run: Inspectable, trial: int, seen: Look) -> tuple[Figures, His
         "gates": (pictures.draw_gates(seen), "every gate and every state, a row a unit"),
         "cells": (pictures.draw_cells(seen), "single cells with their gates"),
         "answers": (pictures.draw_answers(many), "output against target"),
-        "training": (pictures.draw_training(past, f"{head}\n{below}"), "histograms over training"),
+        "training": (
+            pictures.draw_training(past, f"{head}\n{below}", seen.meta["units"]["sequences"]),
+            "histograms over training",
+        ),
         "saturation": (
             pictures.draw_saturation(shares, seen.arrays, over, head),
             "share of steps that each gate unit is shut or open",

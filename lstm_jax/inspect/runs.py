@@ -62,6 +62,8 @@ class Run:
         self._kept = [read_weights(folder) for folder in (self.path, self.path / RETRAINED)]
         self._flying = _in_flight(self.path)
 
+    num_sequences = 2**31 - 1  # test sequences are drawn
+
     # ---- what there is
 
     def trials(self) -> list[int]:
@@ -215,15 +217,6 @@ def config_of(files: RunFiles) -> Config:
     fields = {**RUN, **NETWORK, **LEARNING}
     given = {name: field.default for name, field in fields.items()} | dict(files.config)
     return ConfigDict({k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
-
-
-def refuse_fit(files: RunFiles) -> Run:
-    """Says that a fit to a data set, of a kind that nobody has told how, cannot be looked into."""
-    return refuse(
-        files.path,
-        "is a fit to a data set of a kind that cannot be looked into; give the folder of a run of "
-        "trials, such as python -m experiments.adding",
-    )
 
 
 def _in_flight(path: Path) -> dict[int, tuple[int, dict[str, np.ndarray]]]:

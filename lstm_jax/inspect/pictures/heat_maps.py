@@ -33,10 +33,10 @@ def draw_gates(seen: Look) -> Figure:
     more units than fit the first are shown.
     """
     names = [n for n in natural(list(seen.arrays)) if _is_shown(n, seen)][:MOST_PANELS]
-    heights = [0.32 + 0.17 * min(seen.arrays[name].shape[1], MANY_UNITS) for name in names]
-    figure, panels = new_figure(seen.title, [max(height, 0.5) for height in heights])
+    heights = [0.32 + 0.17 * seen.arrays[name].shape[1] for name in names]
+    figure, panels = new_figure(seen.title, [float(np.clip(h, 0.5, 1.7)) for h in heights])
     for panel, name in zip(panels, names, strict=True):
-        _draw_rows(figure, panel, seen, name)
+        draw_rows(panel, seen, name)
     set_time(panels, seen, cells=True)
     return figure
 
@@ -46,7 +46,8 @@ def _is_shown(name: str, seen: Look) -> bool:
     return not letter.startswith(NET) and seen.arrays[name].ndim == 2 and letter != "y"
 
 
-def _draw_rows(figure: Figure, panel: Axes, seen: Look, name: str) -> None:
+def draw_rows(panel: Axes, seen: Look, name: str) -> None:
+    """One array as rows of color, with its scale beside it."""
     whole = seen.arrays[name]
     values = whole[:, :MANY_UNITS]
     gate = is_gate(name, seen.arrays)
@@ -60,7 +61,9 @@ def _draw_rows(figure: Figure, panel: Axes, seen: Look, name: str) -> None:
         vmax=top,
         extent=(-0.5, len(values) - 0.5, values.shape[1] - 0.5, -0.5),
     )
-    bar = figure.colorbar(drawn, ax=panel, pad=0.01, aspect=max(4, 3 * values.shape[1] // 2))
+    bar = panel.figure.colorbar(
+        drawn, ax=panel, pad=0.01, aspect=int(np.clip(3 * values.shape[1] // 2, 4, 14))
+    )
     bar.set_ticks([0, 1] if gate else [-top, 0, top])
     bar.set_ticklabels(["0 shut", "1 open"] if gate else [f"{-top:.2g}", "0", f"{top:.2g}"])
     bar.ax.tick_params(labelsize=7.5)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_jax.inspect.looks import Look
+from lstm_jax.inspect.pictures.heat_maps import draw_rows
 from lstm_jax.inspect.pictures.style import (
     FAINT,
     INK,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DUE = {"adding": lambda total: 0.5 + total / 4, "multiplication": lambda product: product}
 """The answer to what has been counted so far."""
+MOST_LINES = 10  # units of a panel
 MOST_LETTERS = 130  # steps whose symbols are written out
 
 
@@ -79,7 +81,11 @@ def _draw_symbols(panel: Axes, seen: Look) -> None:
     present = sorted(set(shown.tolist()))
     row = {symbol: y for y, symbol in enumerate(present)}
     marked = set(seen.marks.tolist()) if len(seen.marks) <= 8 else set()
-    written = len(shown) <= MOST_LETTERS and len(present) <= 12
+    fits = len(shown) <= MOST_LETTERS
+    if fits and len(present) > 12 and all(len(names[symbol]) == 1 for symbol in present):
+        _draw_text(panel, [names[symbol] for symbol in shown])
+        return
+    written = fits and len(present) <= 12
     for t, symbol in enumerate(shown.tolist()):
         y = row[symbol] if len(present) <= 12 else symbol
         color, weight = (MARK, "bold") if t in marked else (FAINT, "normal")
@@ -106,8 +112,24 @@ def _draw_symbols(panel: Axes, seen: Look) -> None:
     panel.grid(False)
 
 
+def _draw_text(panel: Axes, letters: list[str]) -> None:
+    """One line of text, a letter at its step; a line end and a space as signs."""
+    for t, letter in enumerate(letters):
+        sign = {"\n": "↵", " ": "·"}.get(letter, letter)
+        color = FAINT if letter in "\n " else INK
+        panel.text(
+            t, 0, sign, ha="center", va="center", color=color, fontsize=8, family="monospace"
+        )
+    panel.set_ylim(-1, 1)
+    panel.set_yticks([])
+    name_panel(panel, "input: the text, a character a step (· a space, ↵ a line's end)")
+
+
 def _draw_gate(panel: Axes, seen: Look, name: str) -> None:
-    """A line a unit, the area below filled: open is 1, shut is 0."""
+    """A line a unit, the area below filled: open is 1, shut is 0. Many units are rows of color."""
+    if seen.arrays[name].shape[1] > MOST_LINES:
+        draw_rows(panel, seen, name)
+        return
     values, color = seen.arrays[name], role_of(name, seen.arrays)[1]
     t = np.arange(len(values))
     widest = int(np.argmax(values.max(axis=0) - values.min(axis=0)))
@@ -131,6 +153,9 @@ def _draw_gate(panel: Axes, seen: Look, name: str) -> None:
 
 
 def _draw_memory(panel: Axes, seen: Look, name: str) -> None:
+    if seen.arrays[name].shape[1] > MOST_LINES and seen.truth is None:
+        draw_rows(panel, seen, name)
+        return
     values, color = seen.arrays[name], role_of(name, seen.arrays)[1]
     t = np.arange(len(values))
     best, scale, fit = _follows(values, seen.truth)
@@ -168,8 +193,11 @@ def draw_output(panel: Axes, seen: Look) -> None:
     num_outputs = outputs.shape[1]
     t = np.arange(len(outputs))
     color = role_of("y", {})[1]
-    verdict = "right" if seen.meta["correct"] else "wrong"
-    title = f"output: the answer is {verdict}, mean error {seen.meta['error']:.3f}"
+    right = "right" if seen.meta["correct"] else "wrong"
+    verdict = seen.meta.get(
+        "verdict", f"the answer is {right}, mean error {seen.meta['error']:.3f}"
+    )
+    title = f"output: {verdict}"
     if num_outputs > 12:
         which = np.nan_to_num(targets, nan=-np.inf).argmax(axis=1)
         due = np.isfinite(targets).any(axis=1)

@@ -28,7 +28,7 @@ BINS = 40
 MOST = 8  # panels of weights, and of gates
 
 
-def draw_training(past: History, title: str) -> Figure:
+def draw_training(past: History, title: str, unit: str = "training sequences") -> Figure:
     """Histograms over training: a column for each moment, darker where more of the values are.
 
     Above the weights, by the role of the units they lead to; below gates and states over one test
@@ -49,7 +49,7 @@ def draw_training(past: History, title: str) -> Figure:
     for n, panel in enumerate(panels):
         panel.set_visible(n in used)
     for n in sorted(used):
-        panels[n].set_xlabel("training sequences", fontsize=8)
+        panels[n].set_xlabel(unit, fontsize=8)
     return figure
 
 
