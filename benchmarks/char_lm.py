@@ -242,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(rows))
     if options.json:
         record = about | {"blocks": options.blocks, "updates": options.updates, "rows": rows}
-        record["model"] = "embedding 50, LSTM 128, softmax; 16 streams of 50 characters, Adam"
+        record["model"] = "embedding 50, LSTM 128, softmax; 32 streams of 50 characters, Adam"
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"record: {options.json}")
     return 0

@@ -20,8 +20,8 @@ FIELDS = standard_fields(
     FITTING,
     LAYERS,
     rows=("warpeace",),
-    batch_size=16,
-    learning_rate=0.004,
+    batch_size=32,
+    learning_rate=0.01,
     clip_norm=5.0,
     schedule="cosine",
 ) | {

@@ -86,7 +86,9 @@ def language(
     def init(key: Array, init_range: float | None = None) -> LanguageParams:
         keys = jax.random.split(key, 3)
         given = () if init_range is None else (init_range,)
-        (table,) = uniform(keys[0], *(given or (size**-0.5,)), [(num_symbols, size)])
+        # Vectors as long as a layer's outputs may get; as the weights of a softmax, shorter ones.
+        own = size**-0.5 if tied else 1.0
+        (table,) = uniform(keys[0], *(given or (own,)), [(num_symbols, size)])
         (v,) = uniform(keys[2], *(given or (hidden**-0.5,)), [(num_symbols, hidden)])
         return LanguageParams(
             embedding=None if embedding_size is None else table,
