@@ -113,7 +113,7 @@ def fit_network(fit: Fit, past: Past, key: Array) -> Fitted:
     _, best, best_at = train(fresh, past.train, jnp.int32(fit.num_updates))
     validation = outputs(fit, best, past.inputs)
     if fit.refit:
-        everything = past.train | past.valid
+        everything = jnp.logical_or(past.train, past.valid)
         best, _, _ = train(fresh, everything, best_at)
     return Fitted(outputs(fit, best, past.inputs)[past.last], validation, best_at)
 

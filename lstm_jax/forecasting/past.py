@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+Arrays = Any
+"""NumPy's when they are made, JAX's within a program."""
 DIFFERENCES = ("none", "last", "season")
 
 
@@ -22,14 +24,14 @@ class Past(NamedTuple):
       last: index of the last known step.
     """
 
-    inputs: np.ndarray
-    targets: np.ndarray
-    train: np.ndarray
-    valid: np.ndarray
-    base: np.ndarray
-    scale: np.ndarray
-    shift: np.ndarray
-    last: np.ndarray
+    inputs: Arrays
+    targets: Arrays
+    train: Arrays
+    valid: Arrays
+    base: Arrays
+    scale: Arrays
+    shift: Arrays
+    last: Arrays
 
 
 def make_past(
@@ -101,9 +103,9 @@ def make_past(
         train=wide(train),
         valid=wide(valid),
         base=base[0],
-        scale=np.float64(scale),
-        shift=np.float64(shift),
-        last=np.int32(origin - 1),
+        scale=np.asarray(scale, np.float64),
+        shift=np.asarray(shift, np.float64),
+        last=np.asarray(origin - 1, np.int32),
     )
 
 

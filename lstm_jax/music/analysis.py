@@ -131,8 +131,8 @@ def _unpaired(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     if min(len(a), len(b)) < 2:
         return math.nan, math.nan
     if np.ptp(a) == 0 and np.ptp(b) == 0:
-        return (1.0, 1.0) if a[0] == b[0] else (0.0, float(mannwhitneyu(a, b).pvalue))
-    return float(ttest_ind(a, b, equal_var=False).pvalue), float(mannwhitneyu(a, b).pvalue)
+        return (1.0, 1.0) if a[0] == b[0] else (0.0, _p(mannwhitneyu(a, b)))
+    return _p(ttest_ind(a, b, equal_var=False)), _p(mannwhitneyu(a, b))
 
 
 def _paired(deltas: np.ndarray) -> tuple[float, float, float, float]:
@@ -142,7 +142,7 @@ def _paired(deltas: np.ndarray) -> tuple[float, float, float, float]:
         return (float(deltas[0]) if len(deltas) else math.nan), math.nan, math.nan, math.nan
     value = float(np.median(deltas))
     if np.ptp(deltas) == 0:
-        return value, value, value, 1.0 if value == 0 else float(wilcoxon(deltas).pvalue)
+        return value, value, value, 1.0 if value == 0 else _p(wilcoxon(deltas))
     drawn = bootstrap(
         (deltas,),
         np.median,
@@ -151,7 +151,12 @@ def _paired(deltas: np.ndarray) -> tuple[float, float, float, float]:
         n_resamples=4000,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return value, float(drawn.low), float(drawn.high), float(wilcoxon(deltas).pvalue)
+    return value, float(drawn.low), float(drawn.high), _p(wilcoxon(deltas))
+
+
+def _p(result: Any) -> float:
+    """The p-value of a test of SciPy, whose results are typed loosely."""
+    return float(result.pvalue)
 
 
 def _nll(record: Record, name: str) -> float:

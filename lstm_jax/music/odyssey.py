@@ -60,7 +60,7 @@ def search(search: Search, argv: Sequence[str]) -> int:
         arg_names=search.args,
         usage=search.usage,
         extra_flags=search.extra_flags,
-        check=settings_of,
+        check=check_search,
     )
     config = command_line.config
     runtime.configure()
@@ -77,6 +77,11 @@ def search(search: Search, argv: Sequence[str]) -> int:
         return status or report(workdir, config)
     except (RunFolderError, ValueError, OSError) as error:
         exit_with(error)
+
+
+def check_search(config: Config) -> None:
+    """Raises ConfigError for a search that cannot be."""
+    settings_of(config)
 
 
 def load_data(config: Config, data_dir: str) -> Data:

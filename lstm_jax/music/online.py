@@ -221,7 +221,10 @@ def compile_lanes(
 
     def local(states: Learner, train_arrays: Any, valid_arrays: Any) -> Learner:
         one = jax.tree.map(lambda leaf: leaf[0], states)
-        given = Pieces(*train_arrays, train.bounds), Pieces(*valid_arrays, valid.bounds)
+        given = (
+            Pieces(*train_arrays, bounds=train.bounds),
+            Pieces(*valid_arrays, bounds=valid.bounds),
+        )
         one = jax.lax.cond(
             one.status == RUNNING, lambda one: epoch(one, *given), lambda one: one, one
         )

@@ -91,7 +91,7 @@ def run_group(
     measure, done, epochs = likelihood_of(net_inputs(net)), 0, 0
     while any(held):
         if should_stop():
-            return False
+            break
         states = program(states)
         epochs += sum(setting is not None for setting in held)
         status = np.asarray(states.status)
@@ -108,25 +108,19 @@ def run_group(
             append_line(workdir / TRIALS, record)
             done += 1
             say(_line(record))
-            held[lane] = queue.pop(0) if queue else None
-            if held[lane] is not None:
-                rows[lane] = _start(held[lane], make, net, config.seed)
+            following = queue.pop(0) if queue else None
+            held[lane] = following
+            if following is not None:
+                rows[lane] = _start(following, make, net, config.seed)
         states = _on(mesh, _stack(rows))
-    append_line(
-        workdir / COSTS,
-        {
-            "variant": group.variant,
-            "size": group.size,
-            "trials": done,
-            "epochs": epochs,
-            "compile_s": round(compiled, 1),
-            "wall_s": round(time.perf_counter() - began, 1),
-            "cpu_s": round(time.process_time() - cpu, 1),
-        },
-    )
+    cost = {"variant": group.variant, "size": group.size, "trials": done, "epochs": epochs}
+    cost["compile_s"] = round(compiled, 1)
+    cost["wall_s"] = round(time.perf_counter() - began, 1)
+    cost["cpu_s"] = round(time.process_time() - cpu, 1)
+    append_line(workdir / COSTS, cost)
     jax.clear_caches()  # the programs of all groups would add up
     gc.collect()
-    return True
+    return not any(held)
 
 
 def _start(setting: Setting, make: Callable[[int], Any], net: Any, seed: int) -> Learner:
@@ -134,8 +128,10 @@ def _start(setting: Setting, make: Callable[[int], Any], net: Any, seed: int) ->
     own = make(values["hidden_size"])
     params = pad(initial_weights(own, (seed, *setting.seed)), net)
     hyper = Hyper(
-        *(jnp.float32(values[name]) for name in ("learning_rate", "momentum", "noise")),
-        jnp.int32(values["hidden_size"]),
+        learning_rate=jnp.float32(values["learning_rate"]),
+        momentum=jnp.float32(values["momentum"]),
+        noise=jnp.float32(values["noise"]),
+        hidden_size=jnp.int32(values["hidden_size"]),
     )
     key = jax.random.key(seed, impl="threefry2x32")
     for number in setting.seed:
