@@ -90,22 +90,23 @@ def settings_of(config: Config) -> dict[str, list[Setting]]:
 
 
 def groups_of(settings: Sequence[Sequence[Setting]], per_round: int) -> list[Group]:
-    """Trials in rounds of so many of each variant, those of a program together.
+    """Trials in rounds of so many of each variant, small networks first, a program's together.
 
-    Stopped at any time, all variants have been given the same number of trials, one round apart.
+    Stopped at any time, the variants have been given the same trials, one group apart.
     """
     groups = []
     most = max(len(own) for own in settings)
     for first in range(0, most, per_round):
+        one_round = []
         for own in settings:
             by_size: dict[int, list[Setting]] = {}
             for setting in own[first : first + per_round]:
                 size = program_size(setting.values["hidden_size"])
                 by_size.setdefault(size, []).append(setting)
-            groups += [
-                Group(members[0].variant, size, tuple(members))
-                for size, members in sorted(by_size.items())
+            one_round += [
+                Group(members[0].variant, size, tuple(members)) for size, members in by_size.items()
             ]
+        groups += sorted(one_round, key=lambda group: group.size)
     return groups
 
 
