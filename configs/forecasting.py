@@ -7,6 +7,11 @@
 
 From each of 20 origins networks are fitted to what was known there, scales and all, and forecast
 the next steps; the newest fifth of the past tells when to stop and how wide intervals are.
+
+    row        LSTM's mean absolute error over that of AutoReg    processor time
+    sunspots   1.00 [0.88, 1.15]                                  20 s
+    co2        1.06 [0.84, 1.28]                                  37 s
+    smoke      -                                                  7 s
 """
 
 from typing import Any

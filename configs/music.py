@@ -9,6 +9,10 @@
 Each of 88 keys is a logistic output; what is measured is the negative log-likelihood of a frame,
 summed over its keys, in nats: the sum over all frames but the first of all pieces, over their
 number, as in the code of Bai et al. 2018. The split is 229, 76 and 77 pieces.
+
+    row     published            ours, test [95% interval over pieces]     processor time
+    lstm    8.45 (Bai et al.)    8.442 [8.252, 8.628], 47 epochs           about 75 s
+    smoke   -                    -                                         10 s
 """
 
 from typing import Any
