@@ -12,7 +12,7 @@ from lstm_jax.cells import Cell
 from lstm_jax.config import Config
 from lstm_jax.config.fields import no_such
 from lstm_jax.exams import Exam, Stage, exam
-from lstm_jax.gradients import GRADIENT_RULES, GradientRule, traces
+from lstm_jax.gradients import GRADIENT_RULES, GradientRule, rtrl, traces
 from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
@@ -99,8 +99,11 @@ def _build_readout(config: Config, seen: int, task: Task) -> Readout:
 
 
 def _build_rule(config: Config, net: Network, task: Task, kernel: str) -> GradientRule:
+    ragged = task.length > RAGGED * task.mean_length
     if kernel == "lanes":
-        return traces(net, task.timing, ragged=task.length > RAGGED * task.mean_length)
+        return traces(net, task.timing, ragged=ragged)
+    if config.gradient_rule == "rtrl":
+        return rtrl(net, task.timing, ragged=ragged)
     return GRADIENT_RULES[config.gradient_rule](net, task.timing)
 
 

@@ -199,6 +199,30 @@ def test_memory_does_not_grow_with_the_length(timing):
     assert of_length(1009) == of_length(2003)  # no other dimension is as large as these
 
 
+@pytest.mark.parametrize("timing", OPTIONS)
+def test_ragged_is_the_same_for_every_length(timing):
+    """Alone and beside longer sequences; after its end a sequence has no outputs."""
+    net = layered(elman(D, 4), timing)
+    params, first, state = random_problem(net, timing, 0)
+    rng = np.random.default_rng(5)
+    examples = [first] + [random_example(rng, timing, length) for length in (4, 1)]
+    together = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *examples)
+    rules = [rtrl(net, timing, ragged=ragged) for ragged in (False, True)]
+
+    @jax.jit
+    def answers(params, together):
+        return [jax.vmap(rule, in_axes=(None, 0, None))(params, together, state) for rule in rules]
+
+    whole, ragged = answers(params, together)
+    assert_close(whole[1], ragged[1])
+    steps = np.arange(T) < np.asarray(together.length)[:, None]
+    if timing == "every_step":
+        assert_close(np.asarray(whole[0])[steps], np.asarray(ragged[0])[steps])
+        assert not np.asarray(ragged[0])[~steps].any()
+    else:
+        assert_close(whole[0], ragged[0])
+
+
 def test_an_unknown_timing_is_refused():
     with pytest.raises(ValueError, match="timing.*end.*every_step"):
         rtrl(layered(elman(D, 4), "end"), "start")

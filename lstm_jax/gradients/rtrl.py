@@ -11,7 +11,7 @@ from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
-from lstm_jax.unroll import as_vectors
+from lstm_jax.unroll import as_vectors, scan_until
 
 
 class _Carry(NamedTuple):
@@ -24,7 +24,7 @@ class _Carry(NamedTuple):
     readout: ReadoutParams
 
 
-def rtrl(network: Network, timing: str) -> GradientRule:
+def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule:
     """The full gradient of any cell by forward sensitivities (Williams & Zipser 1989).
 
     With s the state and w the weights of the cell, both as vectors, and y its outputs::
@@ -39,6 +39,8 @@ def rtrl(network: Network, timing: str) -> GradientRule:
     Args:
       network: any cell under any readout.
       timing: "end" or "every_step".
+      ragged: stop at the end of the sequence (of the longest one, under `jax.vmap`) instead of the
+        static bound; for tasks whose bound is far above their length.
 
     Raises:
       ValueError: for an unknown timing.
@@ -106,7 +108,10 @@ def rtrl(network: Network, timing: str) -> GradientRule:
         )
 
         xs = (example.inputs, valid, due, example.targets if every_step else None)
-        final, outputs = jax.lax.scan(step, start, xs)
+        if ragged:
+            final, outputs = scan_until(step, start, xs, example.length)
+        else:
+            final, outputs = jax.lax.scan(step, start, xs)
         grads = NetworkParams(as_params(final.cell), final.readout)
         return final.outputs if outputs is None else outputs, grads
 
