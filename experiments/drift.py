@@ -1,7 +1,8 @@
 """State drift and abused memory cells, with and without the gate biases that are to prevent them.
 
-python -m experiments.drift                                   adding, two-sequence, temporal order
+python -m experiments.drift                                   adding and two-sequence, T=100
 python -m experiments.drift --config=configs/drift.py:long    the adding problem at T=500
+python -m experiments.drift --config=configs/drift.py:all     temporal order too, and neither bias
 python -m experiments.drift --config=configs/drift.py:smoke   does it run
 python -m experiments.drift --report                          page and pictures, from the records
 
