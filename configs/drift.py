@@ -9,8 +9,8 @@ biases and without them, and looked into on the way: how far the internal states
 the end of a sequence, how much of h'(s) that leaves, and what the cells are used for.
 
 Expected on the adding problem, 16 trials each: with the bias 16 of 16 solved by 200,000 sequences
-and |s| about 1 at the end of a sequence before training; without it 6 of 16, |s| about 16, and h'(s)
-down to a tenth. 23 minutes beside other work on two CPU cores, the smoke run 20 s.
+and |s| about 1 at the end of a sequence before training; without it 6 of 16, |s| about 16, and
+h'(s) down to a tenth. 23 minutes beside other work on two CPU cores, the smoke run 20 s.
 """
 
 from typing import Any

@@ -151,7 +151,7 @@ def _finish(figure: Figure, lines: Sequence[Line]) -> None:
         Line2D([], [], color=color, label=_words(line), linewidth=2)
         for line, color in zip(lines, COLORS, strict=False)
     ]
-    figure.legend(handles=marks, loc="outside lower left", ncols=4, frameon=False, fontsize=9.5)
+    figure.legend(handles=marks, loc="outside lower left", ncols=2, frameon=False, fontsize=9.5)
     figure.suptitle(
         f"State drift and the use of cells: {lines[0]['task']}, T={lines[0]['settings']['T']}; "
         f"median and 10% to 90% of {len(lines[0]['trials'])} trials",
