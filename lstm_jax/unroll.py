@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, steps_by_parts
+from lstm_jax.loops.cudnn import by_cudnn, require_cudnn
 from lstm_jax.loops.deferred import deferred
+from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
 from lstm_jax.loops.step import choose as choose
 from lstm_jax.types import Array, Params, State
@@ -86,6 +88,7 @@ class Structure(NamedTuple):
       initial_state: ``() -> state``; what a sequence starts from.
       apply: ``(params, xs[T, D], state=None, *, length=None, resets=None, key=None) -> (state,
         ys[T, H])``; the arguments of `unroll`, and a key for what it draws (nothing without).
+        Where a kernel or a checkpoint is asked for, that as well.
         Resets say where new sequences begin: nothing passes there in either direction.
       spec: what it is made of.
 
@@ -151,7 +154,7 @@ def valid_steps(num_steps: int, length: Array | int) -> Array:
     return jnp.arange(num_steps, dtype=jnp.int32) < jnp.asarray(length, jnp.int32)
 
 
-KERNELS = ("auto", "scan", "deferred")
+KERNELS = ("auto", "scan", "deferred", "cudnn")
 DEFERRED_FROM = 48
 """Units from which "auto" takes the deferred kernel (docs/decisions/0010-kernels.md)."""
 
@@ -180,6 +183,8 @@ def kernel_for(cell: Cell, kernel: str = "auto") -> str:
             f"kernel: 'deferred' cannot serve the {cell.name} cell, whose step is not made of "
             "parts (Cell.parts, from_parts); 'scan' serves every cell"
         )
+    if kernel == "cudnn":
+        require_cudnn(cell, jax.default_backend())
     return kernel
 
 
@@ -193,6 +198,7 @@ def unroll(
     reverse: bool = False,
     resets: Array | None = None,  # [T]
     kernel: str = "auto",
+    checkpoint: bool | int = False,
 ) -> tuple[State, Array]:  # state, ys [T, H]
     """Runs `cell` over one sequence: ``state_t, y_t = step(params, state_tm1, x_t)``.
 
@@ -211,7 +217,10 @@ def unroll(
         new sequences begin, whichever way its parts run.
       kernel: how it is computed, never what: "scan" is the definition; "deferred" forms the
         weights' gradients after the loop, in one large product, and gives first derivatives in
-        reverse mode only; "auto" is what `kernel_for` says.
+        reverse mode only; "cudnn" is NVIDIA's library, for the plain `lstm` under a `vmap` over
+        whole sequences; "auto" is what `kernel_for` says.
+      checkpoint: differentiate in segments of so many steps, True for about sqrt(T): memory for
+        2 sqrt(T) steps in place of T, at the cost of one more forward run. Same values.
 
     Returns:
       The final state and the outputs ``[T, H]``.
@@ -235,8 +244,9 @@ def unroll(
                 f"unroll: reverse=True with a {cell.name}, which has its own directions; "
                 "layer(cell, reverse=True) makes one that runs backwards"
             )
-        how = {} if kernel == "auto" else {"kernel": kernel}
-        return cell.apply(params, xs, state, length=length, resets=resets, **how)
+        loop = {"kernel": kernel} if kernel != "auto" else {}
+        loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
+        return cell.apply(params, xs, state, length=length, resets=resets, **loop)
     xs = require_sequence("unroll", xs, cell.input_size, length, resets)
     start = cell.initial_state() if state is None else state
     fresh = start
@@ -245,10 +255,22 @@ def unroll(
         fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
     valid = None if length is None else valid_steps(xs.shape[0], length)
     inputs = Inputs(xs, valid, resets)
-    if kernel_for(cell, kernel) == "deferred":
-        return deferred(cell, params, inputs, start, fresh, reverse=reverse)
+    chosen = kernel_for(cell, kernel)
+    if chosen == "cudnn":
+        if reverse or length is not None or resets is not None or checkpoint:
+            raise ValueError(
+                "kernel: 'cudnn' runs whole sequences forwards, without length, resets, reverse or "
+                "checkpoint; 'deferred' or 'scan' have them"
+            )
+        return by_cudnn(params, xs, start)
 
-    def advance(state: State, x: Array) -> tuple[State, Array]:
-        return cell.step(params, state, x)
+    def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:
+        if chosen == "deferred":
+            return deferred(cell, params, inputs, start, fresh, reverse=reverse)
+        step = masked(lambda state, x: cell.step(params, state, x), fresh)
+        return jax.lax.scan(step, start, inputs, reverse=reverse)
 
-    return jax.lax.scan(masked(advance, fresh), start, inputs, reverse=reverse)
+    size = segment_size(checkpoint, xs.shape[0])
+    if size is None:
+        return run(params, start, inputs)
+    return in_segments(run, params, start, inputs, size=size, reverse=reverse)

@@ -1,14 +1,21 @@
 """`unroll(kernel="deferred")` is the scan: values, gradients, whatever is wrapped around it."""
 
+import re
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import rnn
 
-from lstm_jax import CELLS, gru, lstm, unroll
-from lstm_jax.cells.wrappers import layer_norm
+from lstm_jax import CELLS, adding, gru, lstm, lstm97, network, readout, unroll
+from lstm_jax.cells.wrappers import layer_norm, variational_dropout, zoneout
+from lstm_jax.gradients import traces
 from lstm_jax.structures import bidirectional, stack
+from lstm_jax.unroll import kernel_for
 
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 T, B, D, H = 7, 4, 3, 5
 LENGTHS = np.array([7, 3, 0, 5], np.int32)
 RESETS = np.random.default_rng(0).random((T, B)) < 0.3
@@ -28,55 +35,234 @@ def cases():
         "lstm97": lambda: CELLS["lstm97"](D, 2, 2),
         "peepholes": lambda: lstm(D, H, switches=()),
         "FGR": lambda: lstm(D, H, switches=("FGR",)),
-        "CIFG": lambda: lstm(D, H, switches=("NP", "CIFG")),
         "projection": lambda: lstm(D, H, projection_size=2),
         "clip": lambda: lstm(D, H, clip=0.3),
         "gru before": lambda: gru(D, H, reset="before"),
         "layer_norm": lambda: layer_norm(lstm(D, H)),
-        "layer_norm gru before": lambda: layer_norm(gru(D, H, reset="before")),
-        "stack": lambda: stack(lstm(D, H), gru(H, 4)),
         "both ways": lambda: stack(bidirectional(lstm(D, H), gru(D, 2)), lstm(H + 2, 2)),
     }
 
 
-def answers(part, params, kernel, xs, states, w, **how):
-    """A loss that everything enters, its gradients, the states and the outputs of a batch."""
-    flags = {name: value for name, value in how.items() if name in ("length", "resets")}
-    fixed = {name: value for name, value in how.items() if name not in flags}
+def batch_of(part):
+    """Weights, initial states, inputs and weights of the outputs for B sequences."""
+    params = drawn(part.init(jax.random.key(0)), 1)
+    states = drawn(jax.tree.map(lambda a: jnp.zeros((B, *a.shape)), part.initial_state()), 2)
+    return params, states, *drawn((jnp.zeros((T, B, D)), jnp.zeros((T, B, part.output_size))), 3)
 
-    def loss(params, xs, states):
+
+def loss_of(part, kernel, flags, **fixed):
+    """A loss that all outputs and states of a batch enter; and these."""
+    axes = {name: {"length": 0, "resets": 1}[name] for name in flags}
+
+    def loss(params, states, xs, w):
         def one(x, state, flags):
             return unroll(part, params, x, state, kernel=kernel, **flags, **fixed)
 
-        axes = ({"length": 0, "resets": 1}[name] for name in flags)
-        final, ys = jax.vmap(one, (1, 0, dict(zip(flags, axes, strict=True))), (0, 1))(
-            xs, states, flags
-        )
-        return jnp.sum(w * ys) + sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(final)), (
-            final,
-            ys,
-        )
+        final, ys = jax.vmap(one, (1, 0, axes), (0, 1))(xs, states, flags)
+        total = jnp.sum(w * ys) + sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(final))
+        return total, (final, ys)
 
-    return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(params, xs, states)
+    return jax.value_and_grad(loss, (0, 1, 2), has_aux=True)
+
+
+def same(one, other, tolerance=1e-12):
+    for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True):
+        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance)
+
+
+def compare(part, flags, **fixed):
+    """Values and gradients of the scan and of the deferred kernel, by one compiled program."""
+
+    def both(*args):
+        return [loss_of(part, kernel, flags, **fixed)(*args) for kernel in ("scan", "deferred")]
+
+    same(*quick(both)(*batch_of(part)))
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
 
 
 @pytest.mark.parametrize("name", cases())
-def test_equals_the_scan(name):
-    with jax.enable_x64(True):
-        part = cases()[name]()
-        params = drawn(part.init(jax.random.key(0)), 1)
-        states = drawn(jax.tree.map(lambda a: jnp.zeros((B, *a.shape)), part.initial_state()), 2)
-        xs, w = drawn((jnp.zeros((T, B, D)), jnp.zeros((T, B, part.output_size))), 3)
-        for how in (
-            {},
-            {"length": LENGTHS, "resets": RESETS},
-            {"length": LENGTHS, "resets": RESETS, "reverse": True},
-        ):
-            if how.get("reverse") and hasattr(part, "apply"):
-                continue
-            scan, deferred = (
-                answers(part, params, kernel, xs, states, w, **how)
-                for kernel in ("scan", "deferred")
-            )
-            for one, other in zip(*map(jax.tree.leaves, (scan, deferred)), strict=True):
-                np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-12)
+def test_equals_the_scan_with_padding_and_resets(name):
+    part = cases()[name]()
+    backwards = {} if hasattr(part, "apply") or name < "l" else {"reverse": True}
+    compare(part, {"length": LENGTHS, "resets": RESETS}, **backwards)
+
+
+@pytest.mark.parametrize("flags", [{}, {"length": LENGTHS}, {"resets": RESETS}])
+def test_equals_the_scan_under_each_flag(flags):
+    compare(lstm(D, H), flags, reverse=not flags)
+
+
+def test_gradients_of_each_example_and_of_each_network():
+    cell = gru(D, H, reset="before")
+    params, states, xs, w = batch_of(cell)
+
+    def gradient(kernel):
+        def loss(params, state, xs, w):
+            _, ys = unroll(cell, params, xs, state, kernel=kernel)
+            return jnp.sum(w * ys)
+
+        return jax.grad(loss, (0, 1, 2))
+
+    networks = jax.tree.map(lambda a: jnp.stack([a * (1 + 0.1 * b) for b in range(B)]), params)
+    for weights, axes in ((params, (None, 0, 1, 1)), (networks, (0, 0, 1, 1))):
+        scan, deferred = (
+            quick(jax.vmap(gradient(kernel), axes))(weights, states, xs, w)
+            for kernel in ("scan", "deferred")
+        )
+        same(scan, deferred)
+
+
+def test_dropout_keys_of_a_batch():
+    keys = jax.random.split(jax.random.key(5), B)
+    params, _, xs, w = batch_of(lstm(D, H))
+
+    def loss(params, kernel):
+        def one(key, x):
+            noisy = variational_dropout(lstm(D, H), key, input_rate=0.3, recurrent_rate=0.4)
+            return unroll(noisy, params, x, kernel=kernel)[1]
+
+        return jnp.sum(w * jax.vmap(one, (0, 1), 1)(keys, xs))
+
+    grads = [quick(jax.grad(loss), static_argnums=1)(params, k) for k in ("scan", "deferred")]
+    same(*grads)
+
+
+def test_what_padding_holds_reaches_nothing():
+    cell = lstm(D, H)
+    params, states, xs, w = batch_of(cell)
+    run = quick(loss_of(cell, "deferred", {"length": LENGTHS}))
+    late = np.arange(T)[:, None] >= LENGTHS
+    same(
+        run(params, states, xs, w), run(params, states, jnp.where(late[..., None], jnp.nan, xs), w)
+    )
+
+
+@pytest.mark.parametrize(("kernel", "checkpoint"), [("scan", 3), ("deferred", True)])
+def test_checkpoints_change_nothing(kernel, checkpoint):
+    part = lstm(D, H) if kernel == "scan" else stack(gru(D, H), dropout=0.5)
+    flags = {"length": LENGTHS, "resets": RESETS}
+    backwards = {"reverse": True} if kernel == "scan" else {}
+
+    def both(*args):
+        return [
+            loss_of(part, kernel, flags, **backwards, **how)(*args)
+            for how in ({}, {"checkpoint": checkpoint})
+        ]
+
+    same(*quick(both)(*batch_of(part)))
+
+
+def hlo_of(kernel, num_examples):
+    """The compiled gradient program of a batch."""
+    cell = lstm(48, 64)
+    params = cell.init(jax.random.key(0))
+
+    def loss(params, xs):
+        return jnp.sum(jax.vmap(lambda x: unroll(cell, params, x, kernel=kernel)[1], 1, 1)(xs))
+
+    xs = jax.ShapeDtypeStruct((20, num_examples, 48), jnp.float64)
+    return jax.jit(jax.grad(loss)).lower(params, xs).compile()
+
+
+def test_no_example_has_weight_gradients_of_its_own():
+    largest = 20 * 16 * 4 * 64  # the pre-activations of all steps of the batch
+    shapes = re.findall(r"f64\[([\d,]+)\]", hlo_of("deferred", 16).as_text())
+    sizes = {shape: int(np.prod([int(n) for n in shape.split(",")])) for shape in set(shapes)}
+    assert max(sizes.values()) <= largest, max(sizes, key=lambda shape: sizes[shape])
+
+
+def test_a_second_derivative_is_refused():
+    cell = lstm(D, H)
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((T, D))
+    loss = lambda params: jnp.sum(unroll(cell, params, xs, kernel="deferred")[1])  # noqa: E731
+    total = lambda params: jax.tree.reduce(  # noqa: E731
+        jnp.add, jax.tree.map(jnp.sum, jax.grad(loss)(params))
+    )
+    with pytest.raises(NotImplementedError, match="kernel='scan'"):
+        jax.grad(total)(params)
+
+
+def test_a_kernel_that_cannot_serve_is_refused():
+    cell = lstm(D, H)
+    slow = zoneout(cell, None, rates={"c": 0.5})
+    with pytest.raises(ValueError, match="'deferred' cannot serve the zoneout"):
+        unroll(slow, cell.init(jax.random.key(0)), jnp.ones((T, D)), kernel="deferred")
+    other = cell._replace(step=lambda params, state, x: cell.step(params, state, 2 * x))
+    with pytest.raises(ValueError, match="not made of parts"):
+        kernel_for(other, "deferred")
+    with pytest.raises(ValueError, match="is not one of auto, scan, deferred, cudnn"):
+        kernel_for(cell, "fast")
+    with pytest.raises(ValueError, match="checkpoint: 0 is not valid"):
+        unroll(cell, cell.init(jax.random.key(0)), jnp.ones((T, D)), checkpoint=0)
+
+
+def test_auto_takes_the_scan_for_small_cells_and_for_steps_of_ones_own():
+    large = lstm(D, 64)
+    assert kernel_for(lstm(D, H)) == kernel_for(zoneout(large, None, rates={})) == "scan"
+    assert kernel_for(large._replace(step=large.step.__call__)) == "scan"
+    assert kernel_for(large) == "deferred"
+
+
+def test_cudnn_gets_its_weights_and_its_batch(monkeypatch):
+    """The package's reference stands in for the library, which needs a GPU."""
+
+    def reference(x, h, c, weights, lengths, *sizes):
+        matrices = rnn.unpack_lstm_weights(weights, *sizes[:3], False)
+        return rnn.lstm_ref(x, h, c, *matrices, lengths, *sizes)
+
+    monkeypatch.setattr(rnn, "lstm", reference)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
+        cell = lstm(D, H)
+        args = jax.tree.map(lambda a: a.astype(jnp.float32), batch_of(cell))
+        same(*(loss_of(cell, kernel, {})(*args) for kernel in ("scan", "cudnn")), tolerance=1e-5)
+
+
+def test_cudnn_is_refused_where_it_cannot_be():
+    cell = lstm(D, H)
+    with pytest.raises(ValueError, match="needs an NVIDIA GPU, and JAX computes on cpu"):
+        unroll(cell, cell.init(jax.random.key(0)), jnp.ones((T, D)), kernel="cudnn")
+    with pytest.raises(ValueError, match="not this gru cell"):
+        kernel_for(gru(D, H), "cudnn")
+    with pytest.raises(ValueError, match="not this lstm cell"):
+        kernel_for(lstm(D, H, switches=()), "cudnn")
+
+
+def temporary_bytes(function, *shapes):
+    return jax.jit(function).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_checkpoints_need_the_memory_of_a_few_segments():
+    with jax.enable_x64(False):
+        cell, num_steps = lstm(8, 8), 10_000
+        params = jax.eval_shape(cell.init, jax.random.key(0))
+        xs = jax.ShapeDtypeStruct((num_steps, 8), jnp.float32)
+
+        def gradient(checkpoint):
+            def loss(params, xs):
+                return jnp.sum(unroll(cell, params, xs, checkpoint=checkpoint)[1][-1])
+
+            return jax.grad(loss)
+
+        outputs = num_steps * 8 * 4
+        plain, cut = (temporary_bytes(gradient(c), params, xs) for c in (False, True))
+        assert plain > 10 * outputs  # 4.2 MB
+        assert cut < 1.3 * outputs  # 0.38 MB: the outputs, and two times 100 steps
+
+
+def test_traces_keep_nothing_of_a_step():
+    with jax.enable_x64(False):
+        net = network(lstm97(2, 4, 2), readout(8, 1))
+        params = jax.eval_shape(net.init, jax.random.key(0))
+
+        def temporary(num_steps):
+            example = jax.eval_shape(adding(T=num_steps).sample, jax.random.key(0))
+            steps = example.inputs.shape[0]  # their numbers, 4 bytes each, are all that grows
+            return temporary_bytes(traces(net, "end"), params, example) - 4 * steps
+
+        assert abs(temporary(100_000) - temporary(1_000)) < 4096

@@ -99,12 +99,12 @@ def bidirectional(forward: Cell, backward: Cell, *, merge: str = "concat") -> St
         length: Array | int | None = None,
         resets: Array | None = None,
         key: Array | None = None,
-        kernel: str = "auto",
+        **loop: Any,  # kernel, checkpoint: see `unroll`
     ) -> tuple[BidirectionalState, Array]:
         del key  # nothing is drawn
         xs = require_sequence("bidirectional", xs, forward.input_size, length, resets)
         start = initial_state() if state is None else state
-        how: dict[str, Any] = {"length": length, "resets": resets, "kernel": kernel}
+        how: dict[str, Any] = {"length": length, "resets": resets} | loop
         state_f, ys_f = onwards.apply(params.forward, xs, start.forward, **how)
         state_b, ys_b = back.apply(params.backward, xs, start.backward, **how)
         return BidirectionalState(state_f, state_b), MERGES[merge](ys_f, ys_b)

@@ -1,6 +1,6 @@
 """One cell as a structure, forwards or backwards; what every other structure is made of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -49,14 +49,14 @@ def layer(cell: Cell, *, reverse: bool = False) -> Structure:
         length: Array | int | None = None,
         resets: Array | None = None,
         key: Array | None = None,
-        kernel: str = "auto",
+        **loop: Any,  # kernel, checkpoint: see `unroll`
     ) -> tuple[State, Array]:
         del key  # nothing is drawn
         xs = require_sequence("layer", xs, cell.input_size, length, resets)
         if reverse and resets is not None:
             resets = ends(resets, length)
         return unroll(
-            cell, params, xs, state, length=length, reverse=reverse, resets=resets, kernel=kernel
+            cell, params, xs, state, length=length, reverse=reverse, resets=resets, **loop
         )
 
     spec = LayerSpec(cell, reverse)

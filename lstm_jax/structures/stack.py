@@ -71,7 +71,7 @@ def stack(*parts: Cell | Structure, residual: bool = False, dropout: float = 0.0
         length: Array | int | None = None,
         resets: Array | None = None,
         key: Array | None = None,
-        kernel: str = "auto",
+        **loop: Any,  # kernel, checkpoint: see `unroll`
     ) -> tuple[tuple[State, ...], Array]:
         xs = require_sequence("stack", xs, parts[0].input_size, length, resets)
         if length is not None:  # the parts do so too, but a residual goes past them
@@ -81,9 +81,7 @@ def stack(*parts: Cell | Structure, residual: bool = False, dropout: float = 0.0
         final = []
         for n, part in enumerate(layers):
             own = None if key is None else draws.fold_in(key, 2 * n)
-            how = {"length": length, "resets": resets, "key": own}
-            if kernel != "auto":  # a structure of somebody's own may not know of kernels
-                how["kernel"] = kernel
+            how = {"length": length, "resets": resets, "key": own} | loop
             after, ys = part.apply(params[n], xs, start[n], **how)
             final.append(after)
             xs = join(xs, ys, residual)

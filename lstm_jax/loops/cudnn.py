@@ -1,0 +1,94 @@
+"""The plain LSTM by NVIDIA's cuDNN, through `jax.experimental.rnn`.
+
+Written without a GPU at hand: the packing of the weights and the way of a batch are tested on the
+CPU with the package's own reference in cuDNN's place, the library itself is not.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import Cell, steps_by_parts
+from lstm_jax.cells.lstm import LstmParams, LstmSpec, LstmState
+from lstm_jax.types import Array
+
+GATES = "ifzo"
+"""cuDNN's order, which is torch's: input, forget, candidate, output."""
+
+
+def packed(params: LstmParams) -> Array:
+    """The weights as cuDNN's one vector: input, recurrent, biases, and recurrent biases of zero.
+
+    Example:
+      >>> from lstm_jax import lstm
+      >>> packed(lstm(2, 3).init(jax.random.key(0))).shape  # 4 * (3 * 2 + 3 * 3 + 3 + 3)
+      (84,)
+    """
+    named = params._asdict()
+    kinds = [[named[f"{kind}_{gate}"] for gate in GATES] for kind in ("w", "r", "b")]
+    zeros = [jnp.zeros_like(bias) for bias in kinds[2]]
+    return jnp.concatenate([array.ravel() for array in (*kinds[0], *kinds[1], *kinds[2], *zeros)])
+
+
+def require_cudnn(cell: Cell, platform: str) -> None:
+    """Raises ``ValueError`` unless cuDNN computes this cell and there is an NVIDIA GPU.
+
+    Example:
+      >>> from lstm_jax import gru
+      >>> require_cudnn(gru(2, 3), "gpu")
+      Traceback (most recent call last):
+      ValueError: kernel: 'cudnn' serves the plain lstm (no peepholes, projection, clip or other
+      squashers), not this gru cell; 'deferred' or 'scan' do
+    """
+    plain = LstmSpec(("NP",), None, None, "logistic", "tanh", "tanh")
+    if cell.spec != plain or not steps_by_parts(cell):
+        raise ValueError(
+            "kernel: 'cudnn' serves the plain lstm (no peepholes, projection, clip or other "
+            f"squashers), not this {cell.name} cell; 'deferred' or 'scan' do"
+        )
+    if platform != "gpu":
+        raise ValueError(
+            f"kernel: 'cudnn' needs an NVIDIA GPU, and JAX computes on {platform}; 'deferred' or "
+            "'scan' do without"
+        )
+
+
+def by_cudnn(params: LstmParams, xs: Array, start: LstmState) -> tuple[LstmState, Array]:
+    """The whole sequence ``[T, D]`` by cuDNN; float32, products in TF32 unless JAX is told not to.
+
+    A `vmap` over sequences, and the gradient of that, is one call of cuDNN. JAX cannot
+    differentiate what has no `vmap` around it here; a single sequence is a batch of one.
+    """
+    return _one(packed(params), xs, start.c, start.h)
+
+
+def _batch(weights: Array, xs: Array, c: Array, h: Array) -> tuple[LstmState, Array]:
+    """``[B, T, D]``, ``[B, H]``."""
+    from jax.experimental import rnn  # only here: it looks for a GPU library
+
+    num_examples, num_steps, input_size = xs.shape
+    lengths = jnp.full(num_examples, num_steps, jnp.int32)
+    sizes: tuple[Any, ...] = (input_size, h.shape[1], 1, 0.0, False)
+    ys, h_last, c_last = rnn.lstm(xs, h[None], c[None], weights, lengths, *sizes)
+    return LstmState(c=c_last[0], h=h_last[0]), ys
+
+
+@jax.custom_batching.custom_vmap
+def _one(weights: Array, xs: Array, c: Array, h: Array) -> tuple[LstmState, Array]:
+    state, ys = _batch(weights, xs[None], c[None], h[None])
+    return jax.tree.map(lambda leaf: leaf[0], (state, ys))
+
+
+@_one.def_vmap
+def _many(
+    axis_size: int, batched: list[bool], weights: Array, xs: Array, c: Array, h: Array
+) -> tuple[Any, Any]:
+    if batched[0]:
+        raise NotImplementedError("kernel 'cudnn': one set of weights for a batch; 'deferred' else")
+    rest = [
+        leaf if has else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
+        for leaf, has in zip((xs, c, h), batched[1:], strict=True)
+    ]
+    results = _batch(weights, *rest)
+    return results, jax.tree.map(lambda _: True, results)
