@@ -1,6 +1,7 @@
 """The page of a run: what it says of which run, and that nothing in a run can break it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -237,12 +238,15 @@ def test_the_published_row_is_found_by_task_and_name(tmp_path):
         (["--run=RUN", "--trial=3"], "RUN has no trial 3; valid: 0 to 2"),
         (["--run=RUN", "--trial=x"], "--trial=x: must be an integer"),
         (["--run=RUN", "--out=RUN/trials.jsonl/x.html"], "could not be written"),
+        (["--run=RUN", "--out=RUN/pipe"], "--out=RUN/pipe: is there and is no file"),
+        (["--run=RUN", "--out=RUN"], "--out=RUN: is there and is no file"),
         (["--rum=RUN"], "--rum: no such flag; nearest: run"),
         (["RUN"], "RUN: every argument is a flag"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, flags, told):
     run = make_run(tmp_path / "run")
+    os.mkfifo(run / "pipe")  # as a device is: what is written must not take its place
     given = [flag.replace("RUN", str(run)) for flag in flags]
     with pytest.raises(SystemExit) as ended:
         main("", paper_row, look_inside, given)

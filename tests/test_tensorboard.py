@@ -13,7 +13,7 @@ from tensorboard.util import tensor_util
 
 from lstm_jax.inspect.board import Board
 from lstm_jax.inspect.run_text import run_markdown
-from lstm_jax.inspect.tensorboard import DENSE, RunBoard
+from lstm_jax.inspect.tensorboard import DENSE, RunBoard, group_of
 from lstm_jax.tables import PaperRow
 
 CONFIG = {"learning_rate": 0.5, "T": 100, "bias": True, "cell": "lstm97", "momentum": None}
@@ -37,6 +37,11 @@ def scalars(folder, tag):
 def text(folder, tag):
     event = read(folder).Tensors(f"{tag}/text_summary")[-1]
     return tensor_util.make_ndarray(event.tensor_proto).ravel()[0].decode()
+
+
+def session_of(folder):
+    content = read(folder).PluginTagToContent("hparams")[metadata.SESSION_START_INFO_TAG]
+    return metadata.parse_session_start_info_plugin_data(content)
 
 
 def session(folder):
@@ -84,7 +89,7 @@ def test_a_setting_is_a_session_with_the_means_of_its_trials(tmp_path):
         board.log_trial(DIVERGED)
         board.log_progress(90_000, errors=[], num_running=0)
     start, end = session(tmp_path / "trials")
-    assert start.group_name == "t100"
+    assert start.group_name == group_of("t100", CONFIG)
     assert start.hparams["learning_rate"].number_value == 0.5
     assert start.hparams["T"].number_value == 100
     assert start.hparams["bias"].bool_value is True
@@ -123,6 +128,17 @@ def test_a_setting_is_a_session_with_the_means_of_its_trials(tmp_path):
     assert lines[4].split("|")[1:4] == [" 0     ", "   SOLVED ", "    60,000 "]
 
 
+def test_a_row_of_hparams_is_a_setting_whatever_the_seed(tmp_path):
+    groups = []
+    for number, changed in enumerate(
+        ({}, {"seed": 1}, {"num_trials": 9}, {"learning_rate": 1.0}, {"input_gate_bias": (-3.0,)})
+    ):
+        RunBoard(tmp_path / str(number), "t100", 2, config={"seed": 0} | CONFIG | changed).close()
+        groups.append(session_of(tmp_path / str(number) / "trials").group_name)
+    assert groups[0] == groups[1] == groups[2]
+    assert len(set(groups)) == 3 and all(group.startswith("t100 ") for group in groups)
+
+
 def test_all_solved_is_a_success_and_unfinished_is_not_an_end(tmp_path):
     for name, num_trials in (("whole", 1), ("part", 2)):
         with RunBoard(tmp_path / name, "t100", num_trials) as board:
@@ -138,9 +154,9 @@ def test_all_solved_is_a_success_and_unfinished_is_not_an_end(tmp_path):
 def test_a_hundred_trials_make_two_small_files(tmp_path):
     """As many points as a run of hours has, at the rate of one a chunk."""
     rng = np.random.default_rng(0)
-    ends = dict(enumerate(rng.integers(1000, 6000, 100)))
+    ends = dict(enumerate(rng.integers(1000, 3000, 100)))
     with RunBoard(tmp_path, "t100", 100, config=CONFIG, paper=PAPER) as board:
-        for chunk in range(1, 6_001):
+        for chunk in range(1, 3_001):
             for trial in [trial for trial, end in ends.items() if end == chunk]:
                 board.log_trial(SOLVED | {"trial": trial, "num_sequences": 1000 * chunk})
             errors = rng.uniform(0.01, 0.3, sum(end > chunk for end in ends.values()))
@@ -149,7 +165,7 @@ def test_a_hundred_trials_make_two_small_files(tmp_path):
     assert len(files) == 2
     assert sum(file.stat().st_size for file in files) < 1_000_000
     steps = list(scalars(tmp_path, "progress/num_running"))
-    assert steps[-1] == 6_000_000  # whatever is left out, the last is there
+    assert steps[-1] == 3_000_000  # whatever is left out, the last is there
     gaps = np.diff([0, *steps])
     assert gaps[: DENSE - 1].max() == 1000  # what short runs show is every chunk
     late = [n for n, step in enumerate(steps) if step > 1_000_000]

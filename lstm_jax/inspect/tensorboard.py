@@ -11,6 +11,8 @@ page names each. docs/decisions/0010-event-files.md has the reasons.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import time
@@ -54,6 +56,7 @@ LAYOUT = {
         ],
     },
 }
+NO_SETTING = ("seed", "num_trials", "num_lanes", "chunk", "rows")  # which and how many, not what
 DENSE = 400  # so many first chunks have a point each; later ones keep a distance of step / DENSE
 
 
@@ -66,8 +69,9 @@ class RunBoard:
 
     Args:
       path: the folder, made if absent.
-      group: name of the setting, a row of the HParams page. The same setting from several seeds,
-        in folders of their own, is one row.
+      name: of the table's row. With a few digits that stand for the config it names a row of the
+        HParams page, so that other settings of this name have another one; the same setting from
+        several seeds, in folders of their own, is one row.
       num_trials: of the setting, at least 1.
       config: the setting's fields. Numbers, booleans and strings become hyperparameters as they
         are, anything else (None, tuples) as text.
@@ -89,7 +93,7 @@ class RunBoard:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        group: str,
+        name: str,
         num_trials: int,
         *,
         config: Mapping[str, Any] | None = None,
@@ -105,12 +109,13 @@ class RunBoard:
         self._written = -math.inf  # the first step of a start has its point
         self._waiting: tuple[ArrayLike, dict[str, float]] | None = None  # not written, at `_step`
         (self.path / "trials").mkdir(parents=True, exist_ok=True)
-        name, tbx = name_of_start(), tensorboardx()
-        self._outcome_file = EventFile(self.path / "trials" / name)
+        file, tbx = name_of_start(), tensorboardx()
+        self._outcome_file = EventFile(self.path / "trials" / file)
         self._outcome_file.start_at(start_step)
+        group = group_of(name, config or {})
         self._outcome_file.add(session_start(group, config or {}, time.time()), start_step)
         self._outcome_file.flush()
-        self._file: EventFile | None = EventFile(self.path / name)
+        self._file: EventFile | None = EventFile(self.path / file)
         self._file.start_at(start_step)
         self._file.add(tbx.summary.custom_scalars(LAYOUT), start_step)
         self._file.flush()
@@ -236,6 +241,20 @@ class RunBoard:
             when = tensorboardx().summary.histogram("trial/when_solved", counts, HISTOGRAM_BINS)
             self._outcome_file.add(when, self._step)
             self._outcome_file.flush()
+
+
+def group_of(name: str, config: Mapping[str, Any]) -> str:
+    """The row of the HParams page that a run belongs to: one for each setting, whatever the seed.
+
+    >>> one, other = ({"learning_rate": 0.5, "seed": seed} for seed in (0, 1))
+    >>> group_of("t100", one)
+    't100 c16015'
+    >>> group_of("t100", one) == group_of("t100", other)
+    True
+    """
+    setting = {key: value for key, value in config.items() if key not in NO_SETTING}
+    text = json.dumps(setting, sort_keys=True, default=str)
+    return f"{name} {hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def mean_and_interval(values: np.ndarray) -> tuple[float, float, float]:

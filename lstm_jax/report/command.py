@@ -49,6 +49,8 @@ def main(
             raise ConfigError("--run=: give the folder of a run, or of a table's rows")
         folder = Path(given["run"])
         out = Path(given["out"]) if given["out"] else folder / "report.html"
+        if out.exists() and not out.is_file():  # a folder, or a device
+            raise ConfigError(f"--out={out}: is there and is no file; give the path of a page")
         runs = [read_run(path) for path in find_runs(folder)]
         if given["look"]:
             runtime.configure(num_devices=1)
