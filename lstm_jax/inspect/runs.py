@@ -79,7 +79,7 @@ class Run:
         solved = [n for n, record in self.records.items() if record["status"] == "SOLVED"]
         found = sorted(solved) or self.trials()
         if not found:
-            refuse(self.path, "has no trial to look at yet: it was stopped before its first chunk")
+            refuse(self.path, "has no trial to look at yet: its first chunk has not ended")
         return found[0]
 
     def require_trial(self, trial: int) -> int:
