@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from lstm_jax.config import make_config
 from lstm_jax.data import Sentences, load_sentences, load_signals
 from lstm_jax.fitting import main
 from tests.datasets import real_data
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def sentences_file(tmp_path, num=24):
@@ -155,3 +158,21 @@ def test_the_real_sentences_fall_into_even_folds():
     for number in range(10):
         counts = Counter(folds.strata[n] for n in folds.split(number)[2])
         assert set(counts.values()) == {50} and len(counts) == 6
+
+
+@pytest.mark.parametrize("name", ["sentiment", "vowels"])
+def test_the_guide_says_what_the_records_say(name):
+    text = (ROOT / "docs" / "guide" / f"{name}.md").read_text()
+    rows = [file.stem for file in sorted((ROOT / "results" / name).glob("*.jsonl"))]
+    assert len(rows) >= 5
+    for row in rows:
+        lines = (ROOT / "results" / name / f"{row}.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        right = [record["test"]["accuracy"] * len(record["answers"]) for record in records]
+        accuracy = sum(right) / sum(len(record["answers"]) for record in records)
+        if row.startswith("all-"):
+            assert f"{accuracy:.3f} [" in text
+        else:
+            weights = records[0]["num_weights"]
+            (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} ")]
+            assert f"{accuracy:.3f} [" in line and f" {weights:,} " in line
