@@ -242,7 +242,11 @@ def test_error_flow_runs_resumes_and_reports(tmp_path, monkeypatch, capsys, stan
         raise AssertionError("nothing is left to run")
 
     monkeypatch.setattr(command, "run_group", refuse)
-    assert main(FLOW, argv) == 0 == main(FLOW, [*argv, "--report"])
+    assert main(FLOW, argv) == 0
+    capsys.readouterr()
+    assert main(FLOW, ["--report", f"--workdir={tmp_path}"]) == 0  # with the settings on file
+    said = capsys.readouterr().out
+    assert "error_flow.py:smoke --config.T=11 --config.num_trials=2" in said
     with pytest.raises(SystemExit) as end:
         main(FLOW, [*argv, "--config.seed=1"])
     assert end.value.code == 2 and "holds another study" in capsys.readouterr().err

@@ -14,7 +14,15 @@ import jax
 
 from lstm_jax import runtime
 from lstm_jax.build import build_trial
-from lstm_jax.config import CommandLine, Config, Field, exit_with, parse_command_line
+from lstm_jax.config import (
+    CommandLine,
+    Config,
+    Field,
+    exit_with,
+    make_config,
+    parse_command_line,
+    show,
+)
 from lstm_jax.experiment import this_command
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Study, check_group, line_of, load, run_group
@@ -48,15 +56,18 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
     runtime.configure()
     config = command_line.config
     workdir = Path(command_line.workdir or _default_workdir(study, command_line))
+    report = command_line.extra["report"]
     try:
+        if report and not command_line.overrides:
+            config = _config_on_file(study, workdir) or config
         groups = study.groups(config)
         for group in groups:  # what one of them refuses must not come after an hour
             check_group(group)
         if command_line.dry_run:
             return _describe(groups, workdir)
-        if not command_line.extra["report"] and not _run(groups, config, workdir):
+        if not report and not _run(groups, config, workdir):
             return INTERRUPTED
-        return _report(study, groups, config, workdir)
+        return _report(study, groups, config, _command(study, command_line, config), workdir)
     except (RunFolderError, ValueError) as error:
         exit_with(error)
 
@@ -146,13 +157,35 @@ def _keep_provenance(workdir: Path) -> None:
         put_in_place(path)
 
 
-def _report(study: Study, groups: Sequence[Group], config: Config, workdir: Path) -> int:
+def _config_on_file(study: Study, workdir: Path) -> Config | None:
+    """The settings that a folder's records are of; None where it has none."""
+    path = workdir / "config.json"
+    try:
+        values = json.loads(path.read_text())
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return make_config(study.fields, **tuples)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, TypeError):
+        refuse(path, "is damaged; restore it, or give the settings on the command line")
+
+
+def _command(study: Study, command_line: CommandLine, config: Config) -> str:
+    """The command that these settings are of."""
+    arg = config.rows[0]
+    plain = command_line.get_config(arg)
+    changed = [name for name in study.fields if config[name] != plain[name]]
+    settings = "".join(f" --config.{name}={show(config[name])}" for name in changed)
+    return f"python -m experiments.{study.name} --config={study.config_path}:{arg}{settings}"
+
+
+def _report(
+    study: Study, groups: Sequence[Group], config: Config, command: str, workdir: Path
+) -> int:
     on_file = load(workdir / RECORDS)
     lines = [line for group in groups if (line := line_of(group, on_file)) is not None]
     if not lines:
         refuse(workdir, "has no finished group to report on")
-    arg = config.rows[0]
-    command = f"python -m experiments.{study.name} --config={study.config_path}:{arg}"
     page, pictures = study.page(lines, command, config)
     files = {f"{study.name}.md": page.encode(), **pictures}
     for name, content in files.items():
