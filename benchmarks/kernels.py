@@ -5,7 +5,7 @@
     python -m benchmarks.kernels --symbols 1000           # inputs are one of 1000 symbols
 
 Interleaved, medians, forward and backward, on as many CPU devices as there are cores; peers where
-they are installed. docs/decisions/0012-deferred-weight-gradients.md reads the result.
+they are installed. docs/decisions/0013-deferred-weight-gradients.md reads the result.
 """
 
 import argparse

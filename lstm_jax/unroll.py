@@ -156,7 +156,7 @@ def valid_steps(num_steps: int, length: Array | int) -> Array:
 
 KERNELS = ("auto", "scan", "deferred", "cudnn")
 DEFERRED_FROM = 48
-"""Units from which "auto" takes the deferred kernel (docs/decisions/0010-kernels.md)."""
+"""Units from which "auto" takes the deferred kernel (docs/decisions, 0013)."""
 
 
 def kernel_for(cell: Cell, kernel: str = "auto") -> str:
@@ -247,15 +247,16 @@ def unroll(
         loop = {"kernel": kernel} if kernel != "auto" else {}
         loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
         return cell.apply(params, xs, state, length=length, resets=resets, **loop)
-    xs = require_sequence("unroll", xs, cell.input_size, length, resets)
+    vectors = require_sequence("unroll", xs, cell.input_size, length, resets)
     start = cell.initial_state() if state is None else state
     fresh = start
     if resets is not None:
         # A state given may be narrower than the zeros that are made here.
         fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
     valid = None if length is None else valid_steps(xs.shape[0], length)
-    inputs = Inputs(xs, valid, resets)
     chosen = kernel_for(cell, kernel)
+    if chosen != "deferred":  # which looks symbols up
+        xs = vectors
     if chosen == "cudnn":
         if reverse or length is not None or resets is not None or checkpoint:
             raise ValueError(
@@ -263,6 +264,7 @@ def unroll(
                 "checkpoint; 'deferred' or 'scan' have them"
             )
         return by_cudnn(params, xs, start)
+    inputs = Inputs(xs, valid, resets)
 
     def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:
         if chosen == "deferred":

@@ -117,6 +117,21 @@ def test_gradients_of_each_example_and_of_each_network():
         same(scan, deferred)
 
 
+@pytest.mark.parametrize("make", [lstm, lambda *sizes: layer_norm(gru(*sizes, reset="before"))])
+def test_symbols_are_looked_up(make):
+    cell = make(D, H)
+    params, _, _, w = batch_of(cell)
+    symbols = np.random.default_rng(1).integers(-1, D + 1, (T, B))  # no vector: none of the units
+
+    def loss(params, kernel):
+        def one(xs, length):
+            return unroll(cell, params, xs, length=length, kernel=kernel)[1]
+
+        return jnp.sum(w * jax.vmap(one, (1, 0), 1)(jnp.asarray(symbols, jnp.int32), LENGTHS))
+
+    same(*[quick(jax.grad(loss), static_argnums=1)(params, k) for k in ("scan", "deferred")])
+
+
 def test_dropout_keys_of_a_batch():
     keys = jax.random.split(jax.random.key(5), B)
     params, _, xs, w = batch_of(lstm(D, H))

@@ -63,7 +63,7 @@ def deferred(
     Args:
       cell: one made by `from_parts`.
       params: its weights.
-      inputs: ``[T, ..]``.
+      inputs: ``[T, ..]``; x may be symbols, which are looked up and not multiplied.
       start: the state before the first step.
       fresh: the state after a reset.
       reverse: from the last step to the first.
@@ -81,10 +81,13 @@ def deferred(
       ((5, 3), True)
     """
     if inputs.valid is not None:
-        shown = jnp.where(inputs.valid[:, None], inputs.x, jnp.zeros_like(inputs.x))
-        inputs = inputs._replace(x=shown)
-    step, zeros, matrices = _take_apart(cell, params, start, fresh, inputs.x[0])
+        valid = inputs.valid.reshape(-1, *[1] * (inputs.x.ndim - 1))
+        inputs = inputs._replace(x=jnp.where(valid, inputs.x, jnp.zeros_like(inputs.x)))
     constant, seen, begin = jax.lax.stop_gradient((params, inputs, start))
+    looped = cell
+    if jnp.issubdtype(inputs.x.dtype, jnp.integer):
+        cell, looped = _of_symbols(cell), _of_symbols(cell, constant)
+    step, zeros, matrices = _take_apart(looped, params, start, fresh, inputs.x[0])
     pulled: list[Any] = []
 
     def forwards(state: State, now: Inputs) -> tuple[State, Any]:
@@ -102,6 +105,28 @@ def deferred(
     ways, inner = _nets(cell, params, step, zeros, matrices, inputs, fresh, before)
     attach = _attached(*pulled[-1], reverse)
     return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
+
+
+def _of_symbols(cell: Cell, constant: Params | None = None) -> Cell:
+    """The cell with symbols for inputs: its `project` is a row of what it makes of all symbols.
+
+    With constant weights, for the loop, the table of these rows is made once and before it.
+    """
+    assert cell.parts is not None
+    project, size = rows_first(cell.parts.project), cell.input_size
+
+    def table(params: Params) -> dict[str, Array]:
+        units = jnp.eye(size + 1, size, dtype=jax.tree.leaves(params)[0].dtype)
+        return jax.vmap(project, (None, 0))(params, units)  # the last row: no symbol at all
+
+    made = None if constant is None else table(constant)
+
+    def look_up(params: Params, symbol: Array) -> dict[str, Array]:
+        rows = table(params) if made is None else made
+        row = jnp.where((symbol >= 0) & (symbol < size), symbol, size)
+        return jax.tree.map(lambda net: net[row], rows)
+
+    return cell._replace(parts=cell.parts._replace(project=look_up))
 
 
 def _take_apart(
