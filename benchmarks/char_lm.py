@@ -1,11 +1,12 @@
 """The character model of `:warpeace` here and in PyTorch: same weights, batches and updates.
 
-    python -m benchmarks.char_lm [--blocks=8] [--updates=100] [--text=warpeace] [--json=FILE]
+    python -m benchmarks.char_lm [--blocks=8] [--updates=60] [--batches=32x50,64x100] [--json=FILE]
 
 Embedding, one LSTM, softmax, Adam with clipping; the state carried from batch to batch. Both start
 from the same weights and see the same batches, each in a process of its own with all cores, and
-take turns, a block of updates at a time. In PyTorch the second bias of `nn.LSTM`, which ours does
-not have, is zero and stays so. Prints characters per second and the loss on held-out text.
+take turns, a block of updates at a time; anew for each size of the batches, streams x characters.
+In PyTorch the second bias of `nn.LSTM`, which ours does not have, is zero and stays so. Prints
+characters per second and the loss on held-out text.
 """
 
 import argparse
@@ -36,8 +37,8 @@ Judge = Callable[[], float]
 """Nats per character on the held-out text."""
 
 
-def build(text: str) -> tuple[Config, Problem]:
-    """The model of `:warpeace`, with the rate held constant, and its batches."""
+def build(text: str, batch: tuple[int, int]) -> tuple[Config, Problem]:
+    """The model of `:warpeace`, with the rate held constant, and batches of this size."""
     runtime.configure(small=False)
     from lstm_jax.fitting import streams
     from lstm_jax.language.problem import build_corpus, build_problem, run_text
@@ -45,6 +46,7 @@ def build(text: str) -> tuple[Config, Problem]:
     config = get_config("warpeace")
     with config.unlocked():
         config.text, config.schedule, config.sample_length = text, "constant", 0
+        config.batch_size, config.length = batch
     chars = run_text(config, "")
     held_out = build_corpus(config, chars).parts["valid"][:VALID_CHARACTERS]
     valid = streams(held_out, config.batch_size, config.length)
@@ -153,10 +155,10 @@ def pytorch(config: Config, problem: Problem) -> tuple[Train, Judge]:
     return train, judge
 
 
-def work(library: str, text: str) -> None:
+def work(library: str, text: str, batch: tuple[int, int]) -> None:
     """The process of one library: answers each line of JSON that it reads."""
     try:
-        train, judge = {"ours": ours, "pytorch": pytorch}[library](*build(text))
+        train, judge = {"ours": ours, "pytorch": pytorch}[library](*build(text, batch))
     except ModuleNotFoundError as error:
         print(json.dumps({"missing": error.name}), flush=True)
         return
@@ -175,10 +177,14 @@ def work(library: str, text: str) -> None:
 class Worker:
     """A library's process, idle until it is asked."""
 
-    def __init__(self, library: str, text: str):
+    def __init__(self, library: str, text: str, batch: tuple[int, int]):
         self.library = library
+        size = "x".join(map(str, batch))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.char_lm", f"--worker={library}", f"--text={text}"],
+            [
+                *(sys.executable, "-m", "benchmarks.char_lm", f"--worker={library}"),
+                *(f"--text={text}", f"--batches={size}"),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -216,36 +222,61 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.char_lm", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--blocks", type=int, default=8, help="that each library trains (8)")
-    parser.add_argument("--updates", type=int, default=100, help="in a block (100)")
+    parser.add_argument("--updates", type=int, default=60, help="in a block (60)")
+    parser.add_argument(
+        "--batches",
+        type=lambda text: [_batch(word) for word in text.split(",")],
+        default=[(32, 50), (64, 100)],
+        help="streams x characters (32x50,64x100)",
+    )
     parser.add_argument("--text", default="warpeace", help="name of a text, or a file (warpeace)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:
-        work(options.worker, options.text)
+        work(options.worker, options.text, options.batches[0])
         return 0
     about = machine() | {"command": " ".join(["python -m benchmarks.char_lm", *sys.argv[1:]])}
     about["settings"] = {s.name: s.value for s in runtime.settings(small=False)}
     if about["load"] and about["load"] > BUSY:
         print(f"the machine is busy (load {about['load']:.1f}): times are longer than alone")
-    workers = [Worker(library, options.text) for library in LABELS]
+    rows = []
+    for batch in options.batches:
+        found = compare(options, batch)
+        print(table(found, batch))
+        rows += found
+    if options.json:
+        record = about | {"blocks": options.blocks, "updates": options.updates, "rows": rows}
+        record["model"] = "embedding 50, LSTM 128, softmax, Adam with clipping; :warpeace"
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"record: {options.json}")
+    return 0
+
+
+def _batch(text: str) -> tuple[int, int]:
+    streams, _, length = text.partition("x")
+    if not (streams.isdecimal() and length.isdecimal() and int(streams) and int(length)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not streams x characters, such as 32x50")
+    return int(streams), int(length)
+
+
+def compare(options: argparse.Namespace, batch: tuple[int, int]) -> list[dict[str, Any]]:
+    """The figures of each library for batches of one size."""
+    workers = [Worker(library, options.text, batch) for library in LABELS]
     blocks: dict[str, list[dict[str, float]]] = {library: [] for library in LABELS}
+    for worker in workers:
+        worker.ask(options.updates)  # a program for several devices is compiled again
     for _ in range(options.blocks):
         for worker in workers:
             blocks[worker.library].append(worker.ask(options.updates))
     valid = {worker.library: worker.ask(0)["valid"] for worker in workers}
     for worker in workers:
         worker.close()
-    config = get_config("warpeace")
-    characters = options.updates * config.batch_size * config.length
-    rows = [row(library, blocks[library], valid[library], characters) for library in LABELS]
-    print(table(rows))
-    if options.json:
-        record = about | {"blocks": options.blocks, "updates": options.updates, "rows": rows}
-        record["model"] = "embedding 50, LSTM 128, softmax; 32 streams of 50 characters, Adam"
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        print(f"record: {options.json}")
-    return 0
+    characters = options.updates * batch[0] * batch[1]
+    return [
+        row(library, blocks[library], valid[library], characters) | {"batch": list(batch)}
+        for library in LABELS
+    ]
 
 
 def row(
@@ -269,9 +300,10 @@ def row(
     }
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[dict[str, Any]], batch: tuple[int, int]) -> str:
     """The rows as text, the ratio of their speeds, the difference of their losses."""
-    head = f"{'':18}{'characters/s':>14}  {'lowest .. highest':>20}  {'train nats':>11}"
+    size = f"{batch[0]} x {batch[1]}"
+    head = f"{size:18}{'characters/s':>14}  {'lowest .. highest':>20}  {'train nats':>11}"
     lines = [f"{head}  {'valid nats':>11}"]
     for r in rows:
         spread = f"{r['low']:,.0f} .. {r['high']:,.0f}"

@@ -10,8 +10,13 @@ from lstm_jax.cells.wrappers.dropout import dropped
 from lstm_jax.fitting.batches import Text
 from lstm_jax.fitting.model import Metrics, Model, mean_of
 from lstm_jax.initial import uniform
+from lstm_jax.parallel import spread
 from lstm_jax.types import Array, Params, State
 from lstm_jax.unroll import Structure
+
+SPREAD_FROM = 32
+"""Streams to a device from which it pays to spread them: below, an update ends before its devices
+have waited for each other (LSTM of 128, two CPU devices)."""
 
 
 class LanguageParams(NamedTuple):
@@ -142,6 +147,8 @@ def run_layers(
         if key is None
         else jax.random.split(jax.random.wrap_key_data(draws.fold_in(key, 2)), xs.shape[1])
     )
+    if xs.shape[1] >= SPREAD_FROM * jax.device_count():
+        xs, state, keys = spread(xs, axis=1), spread(state), spread(keys)
     return jax.vmap(one, in_axes=(1, 0, 0), out_axes=(0, 1))(xs, state, keys)
 
 
