@@ -81,9 +81,12 @@ class Subject:
     @cached_property
     def run(self) -> Callable[..., tuple[State, Array]]:
         """``(params, state, xs, length) -> (state, ys)``: `unroll`, compiled, length traced."""
-        return jax.jit(
-            lambda params, state, xs, length: unroll(self.cell, params, xs, state, length=length)
-        )
+
+        def run(params: Params, state: State, xs: Array, length: Array) -> tuple[State, Array]:
+            # the scan: it is differentiated forwards as well
+            return unroll(self.cell, params, xs, state, length=length, kernel="scan")
+
+        return jax.jit(run)
 
     @cached_property
     def step(self) -> Callable[..., tuple[tuple[State, Array], dict[str, Array]]]:

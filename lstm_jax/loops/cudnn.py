@@ -54,7 +54,7 @@ def require_cudnn(cell: Cell, platform: str) -> None:
         )
 
 
-def by_cudnn(params: LstmParams, xs: Array, start: LstmState) -> tuple[LstmState, Array]:
+def by_cudnn(params: LstmParams, xs: Array, start: LstmState) -> Any:  # state, ys [T, H]
     """The whole sequence ``[T, D]`` by cuDNN; float32, products in TF32 unless JAX is told not to.
 
     A `vmap` over sequences, and the gradient of that, is one call of cuDNN. JAX cannot
@@ -70,14 +70,15 @@ def _batch(weights: Array, xs: Array, c: Array, h: Array) -> tuple[LstmState, Ar
     num_examples, num_steps, input_size = xs.shape
     lengths = jnp.full(num_examples, num_steps, jnp.int32)
     sizes: tuple[Any, ...] = (input_size, h.shape[1], 1, 0.0, False)
-    ys, h_last, c_last = rnn.lstm(xs, h[None], c[None], weights, lengths, *sizes)
+    results: Any = rnn.lstm(xs, h[None], c[None], weights, lengths, *sizes)
+    ys, h_last, c_last = results
     return LstmState(c=c_last[0], h=h_last[0]), ys
 
 
 @jax.custom_batching.custom_vmap
 def _one(weights: Array, xs: Array, c: Array, h: Array) -> tuple[LstmState, Array]:
-    state, ys = _batch(weights, xs[None], c[None], h[None])
-    return jax.tree.map(lambda leaf: leaf[0], (state, ys))
+    results = _batch(weights, xs[None], c[None], h[None])
+    return jax.tree.map(lambda leaf: leaf[0], results)
 
 
 @_one.def_vmap

@@ -103,7 +103,8 @@ def deferred(
     final, (ys, before, residuals) = jax.lax.scan(forwards, begin, seen, reverse=reverse)
     kept = Kept(constant, seen, before, residuals)
     ways, inner = _nets(cell, params, step, zeros, matrices, inputs, fresh, before)
-    attach = _attached(*pulled[-1], reverse)
+    tree, sources = pulled[-1]
+    attach = _attached(tree, sources, reverse)
     return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
 
 

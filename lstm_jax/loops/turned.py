@@ -66,7 +66,7 @@ def _evaluate(
         inputs = [value(atom) for atom in eqn.invars]
         inner = eqn.params.get("jaxpr")
         if turned and eqn.primitive.name == "dot_general":
-            results = [_product(*inputs, eqn.params)]
+            results = [_product(inputs[0], inputs[1], eqn.params)]
         elif eqn.primitive.name in INLINED and isinstance(inner, core.ClosedJaxpr):
             results = _evaluate(inner.jaxpr, inner.consts, inputs, turned)
         elif eqn.primitive.name in INLINED and isinstance(inner, core.Jaxpr):

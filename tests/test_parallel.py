@@ -1,0 +1,66 @@
+"""A batch spread over devices gives what it gives on one; settings for larger networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import lstm, runtime, unroll
+from lstm_jax.parallel import spread, spreads
+
+
+@pytest.mark.skipif(jax.device_count() < 2, reason="one device: nothing to spread over")
+def test_gradients_are_those_of_one_device():
+    cell, num_examples = lstm(3, 5), 2 * jax.device_count()
+    params = cell.init(jax.random.key(0))
+    xs = jax.random.normal(jax.random.key(1), (7, num_examples, 3))
+
+    def loss(params, xs, wide):
+        xs = spread(xs, axis=1) if wide else xs
+        run = jax.vmap(lambda x: unroll(cell, params, x, kernel="deferred")[1], 1, 1)
+        return jnp.mean(run(xs) ** 2)
+
+    one, all_of_them = (
+        jax.jit(jax.grad(loss), static_argnums=2)(params, xs, wide) for wide in (False, True)
+    )
+    assert len(one.w_z.sharding.device_set) == 1
+    assert len(all_of_them.w_z.sharding.device_set) == jax.device_count()
+    assert all_of_them.w_z.sharding.is_fully_replicated
+    for a, b in zip(*map(jax.tree.leaves, (one, all_of_them)), strict=True):
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-7)
+
+
+def test_what_does_not_divide_stays_as_it_is():
+    odd = jnp.ones((3, 2 * jax.device_count() + 1))
+    assert not spreads(odd.shape[1]) or jax.device_count() == 1
+    assert spread(odd, axis=1) is odd
+
+
+def test_larger_networks_get_none_of_the_settings_of_tiny_ones(monkeypatch):
+    for name in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    tiny, larger = ({s.name for s in runtime.settings(small=small)} for small in (True, False))
+    assert {runtime.SMALL_WHILE, runtime.NO_UNROLLING} <= tiny - larger
+    assert larger == {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"}
+
+
+def test_a_gpu_gets_its_loops_captured_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.setattr(runtime, "gpu_expected", lambda: True)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert runtime.WHILE_GRAPHS in {s.name for s in runtime.settings(small=False)}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_command_buffer=FUSION")
+    assert runtime.WHILE_GRAPHS not in {s.name for s in runtime.settings(small=False)}
+
+
+@pytest.mark.parametrize("version", ["0.11.1", "0.11.2.dev20260819"])
+def test_unsound_versions_are_refused_in_one_line(monkeypatch, capsys, version):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    with pytest.raises(SystemExit) as stop:
+        runtime.configure()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: jaxlib {version} writes the whole")
+
+
+@pytest.mark.parametrize("version", ["0.10.2", "0.11.0", "0.11.2", "0.12.0.1"])
+def test_sound_versions_are_taken(version):
+    assert runtime.refusal(version) is None
