@@ -1,5 +1,6 @@
 """Online learning of the odyssey: gradients, padded programs, updates, ends, resumed searches."""
 
+import functools
 import json
 
 import jax
@@ -53,22 +54,29 @@ def hyper(size, rate=1e-3, momentum=0.5, noise=0.0):
     return Hyper(*map(jnp.float32, (rate, momentum, noise)), jnp.int32(size))
 
 
-def run(net, make, size, num_epochs=2, patience=15, rescale=False, epochs=None, **values):
-    """A trial of `size` units in the program of `net`; its states after each epoch."""
+@functools.cache  # one program serves many settings
+def program(variant, size, num_epochs, patience):
+    make = maker(variant)
+    net = make(size)
     train, valid = pieces(*rolls(), num_classes=2), pieces(*rolls(4, 7, seed=1), num_classes=1)
-    of = {"num_epochs": num_epochs, "patience": patience, "rescale": rescale}
-    epoch = make_epoch(net, train, valid, hidden_axes(make, net.cell.output_size), **of)
-    step = jax.jit(lambda one: epoch(one, train, valid))
-    weights = pad(initial_weights(make(size), (3,)), net)
+    of = {"num_epochs": num_epochs, "patience": patience, "rescale": True}
+    epoch = make_epoch(net, train, valid, hidden_axes(make, size), **of)
+    return net, jax.jit(lambda one: epoch(one, train, valid))
+
+
+def run(variant="V", size=4, of=4, num_epochs=12, patience=12, epochs=1, **values):
+    """A trial of `size` units in the program of `of` units; its states after each epoch."""
+    net, step = program(variant, of, num_epochs, patience)
+    weights = pad(initial_weights(maker(variant)(size), (3,)), net)
     one = learner(jax.random.key(5), hyper(size, **values), weights)
     states = []
-    for _ in range(epochs or num_epochs):
+    for _ in range(epochs):
         one = step(one)
         states.append(one)
     return states
 
 
-@pytest.mark.parametrize("variant", ["V", "FGR", "NIG+NOAF", "gru", "elman"])
+@pytest.mark.parametrize("variant", ["FGR", "NIG+NOAF", "gru"])
 def test_the_gradient_is_that_of_the_definition(variant):
     net = maker(variant)(5)
     params = initial_weights(net, (0,))
@@ -91,27 +99,24 @@ def test_a_cell_without_parts_is_refused():
         loss_and_gradient(net._replace(cell=net.cell._replace(parts=None)))
 
 
-@pytest.mark.parametrize("variant", ["V", "FGR", "NFG+NIAF", "CIFG"])
+@pytest.mark.parametrize("variant", ["FGR", "NFG+NIAF"])
 def test_units_that_are_padding_never_come_to_life(variant):
-    make = maker(variant)
-    exact = run(make(5), make, 5, noise=0.3)[-1]
-    padded = run(make(8), make, 5, noise=0.3)[-1]
+    exact = run(variant, 5, 5, epochs=2, noise=0.3)[-1]
+    padded = run(variant, 5, 8, epochs=2, noise=0.3)[-1]
     assert jax.tree.leaves(padded.params)[0].shape[0] == 8
-    expected = pad(jax.device_get(exact.params), make(8))
+    expected = pad(jax.device_get(exact.params), maker(variant)(8))
     for a, b in zip(*map(jax.tree.leaves, (padded.params, expected)), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
     np.testing.assert_allclose(padded.best_valid, exact.best_valid, rtol=1e-5)
 
 
-@pytest.mark.parametrize("rescale", [False, True])
-def test_an_epoch_is_nesterov_descent_piece_by_piece(rescale):
-    make = maker("V")
-    net, rate, momentum = make(4), 2e-3, 0.8
-    (state,) = run(net, make, 4, num_epochs=1, rescale=rescale, rate=rate, momentum=momentum)
+def test_an_epoch_is_nesterov_descent_piece_by_piece():
+    net, rate, momentum = maker("V")(4), 2e-3, 0.8
+    (state,) = run(rate=rate, momentum=momentum)
     key = jax.random.fold_in(jax.random.key(5), 0)
     order = jax.random.permutation(jax.random.split(key)[0], 6)
     notes, lengths = rolls()
-    params, step = initial_weights(net, (3,)), rate * (1 - momentum) if rescale else rate
+    params, step = initial_weights(net, (3,)), rate * (1 - momentum)
     velocity = jax.tree.map(np.zeros_like, params)
 
     def loss(params, xs, ys):
@@ -133,29 +138,25 @@ def test_an_epoch_is_nesterov_descent_piece_by_piece(rescale):
 
 
 def test_noise_enters_the_training_alone():
-    make = maker("V")
-    quiet, loud = (run(make(4), make, 4, num_epochs=1, noise=noise)[0] for noise in (0.0, 0.7))
+    quiet, loud = (run(noise=noise)[0] for noise in (0.0, 0.7))
     assert float(abs(quiet.params.cell.w_z - loud.params.cell.w_z).max()) > 1e-5
-    still = [run(make(4), make, 4, num_epochs=1, noise=n, rate=1e-30)[0] for n in (0.0, 0.7)]
+    still = [run(noise=noise, rate=1e-30)[0] for noise in (0.0, 0.7)]
     assert float(still[0].best_valid) == float(still[1].best_valid)
 
 
 def test_when_a_trial_ends():
-    make = maker("V")
-    net = make(4)
-    idle = run(net, make, 4, num_epochs=9, patience=3, epochs=4, rate=1e-30)
+    ends = {"num_epochs": 4, "patience": 3}
+    idle = run(**ends, epochs=4, rate=1e-30)
     assert [int(s.status) for s in idle] == [0, 0, 0, STOPPED]
     assert (int(idle[-1].best_epoch), int(idle[-1].epoch)) == (1, 4)
-    assert int(run(net, make, 4, num_epochs=2, patience=9)[-1].status) == EXHAUSTED
-    wild = run(net, make, 4, num_epochs=9, epochs=1, rate=1e38)[-1]
+    assert [int(s.status) for s in run(**ends, epochs=4)] == [0, 0, 0, EXHAUSTED]
+    wild = run(**ends, rate=1e38)[-1]
     assert int(wild.status) == DIVERGED and np.isfinite(wild.best.cell.w_z).all()
 
 
 def test_the_best_weights_are_kept():
-    make = maker("V")
-    net = make(4)
-    states = run(net, make, 4, num_epochs=12, patience=12, rate=0.05, momentum=0.9)
-    measure = likelihood_of(net_inputs(net))
+    states = run(epochs=12, rate=0.25, momentum=0.9)
+    measure = likelihood_of(net_inputs(maker("V")(4)))
     notes, lengths = rolls(4, 7, seed=1)
     values = [measure(state.params, notes, lengths).per_frame for state in states]
     last = states[-1]
