@@ -1,9 +1,13 @@
-"""A character language model (issue of Karpathy et al. 2015; Graves 2013) on a text.
+"""A character language model (Graves 2013; Karpathy et al. 2015) on a text.
 
 python -m experiments.char_lm                                        War and Peace
 python -m experiments.char_lm --config=configs/char_lm.py:shakespeare
 python -m experiments.char_lm --config.text=FILE                     a text of your own
 python -m experiments.char_lm --config=configs/char_lm.py:smoke      does it run at all
+
+Measured on two CPU cores: War and Peace 2 min 48 s (15 s an epoch), test loss 1.370 nats per
+character; smoke 25 s, nearly all of it compiling. A rate of 0.01 was chosen among 0.004, 0.01 and
+0.02 by the training loss of half an epoch.
 """
 
 from ml_collections import ConfigDict

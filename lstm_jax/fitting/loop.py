@@ -162,7 +162,8 @@ class _Loop:
         line: LiveLine | None,
     ):
         self.problem, self.config, self.folder, self.label = problem, config, folder, label
-        self.line, self.board = line, None
+        self.line = line
+        self.board: FitBoard | None = None
         self.num_steps = problem.train.num_steps
         self.key = jax.random.key(config.seed, impl="threefry2x32")
         self.optimizer = build_optimizer(config, self.num_steps)
@@ -288,7 +289,7 @@ class _Loop:
             self.best_epoch = epoch
             self.best_loss = found.get("valid", train)["loss"]
             self.best_params = _copy(self.state.params)
-        rate = float(self.rate(jnp.int32(self.step - 1)))
+        rate = float(jnp.asarray(self.rate(jnp.int32(self.step - 1))))
         record = {"epoch": epoch, "row": self.label, "step": self.step} | found
         record |= {"learning_rate": rate, "best": better, "seed": self.config.seed}
         self.records.append(record)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from lstm_jax.config import Config
 from lstm_jax.types import Array
@@ -52,12 +53,12 @@ def build_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     if config.schedule == "constant":
         return optax.constant_schedule(rate)
 
-    def cosine(count: Array) -> Array:
+    def cosine(count: ArrayLike) -> Array:
         num_steps = max(config.num_epochs * steps_per_epoch, 1)
         done = jnp.asarray(count).astype(jnp.float32) / num_steps
         return 0.5 * rate * (1 + jnp.cos(jnp.pi * done))
 
-    def falling(count: Array) -> Array:
+    def falling(count: ArrayLike) -> Array:
         epoch = jnp.asarray(count, jnp.int32) // max(steps_per_epoch, 1)
         if config.schedule == "step":
             falls = epoch // after

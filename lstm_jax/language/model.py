@@ -118,6 +118,7 @@ def language(
         if key is not None:
             ys = dropped(draws.fold_in(key, 1), dropout, ys)
         v = params.embedding if params.v is None else params.v
+        assert v is not None  # tied needs an embedding
         return state, jax.nn.log_softmax(ys @ v.T + params.b[None, None, :], axis=-1)
 
     return Language(num_symbols, structure, init, start, apply)

@@ -20,7 +20,7 @@ class _Order(NamedTuple):
     gram: np.ndarray  # [N] which k-gram ends at each position; -1 where the text has just begun
     num: int  # how many there are
     first: np.ndarray  # [num] a position in the training text where each ends; -1: none there
-    count: np.ndarray  # [num] occurrences in the training text
+    times: np.ndarray  # [num] occurrences in the training text
 
 
 def ngram_nats(
@@ -75,7 +75,7 @@ def _nats(tables: Sequence[_Order], num_train: int, num_symbols: int) -> np.ndar
     at = np.arange(num_train + 1, len(tables[0].gram))
     p = np.full(len(at), 1 / num_symbols)
     for k, table in enumerate(tables, start=1):
-        count = table.count if k == len(tables) else _continuations(table, tables[k])
+        count = table.times if k == len(tables) else _continuations(table, tables[k])
         discounted, gamma, total = _smoothed(tables, k, count)
         gram = table.gram[at]
         context = tables[k - 2].gram[at - 1] if k > 1 else np.zeros(len(at), np.int64)
