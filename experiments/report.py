@@ -11,6 +11,7 @@ player that steps through a sequence: input, gates, state and output move togeth
 import sys
 
 from experiments.deviations import TITLES
+from lstm_jax.experiment import published
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.report.command import main
 from lstm_jax.report.inside import look_inside
@@ -24,7 +25,7 @@ def paper_row(run: RunFiles) -> PaperRow | None:
             continue
         for name, row in experiment.paper.items():
             if run.row in {name, row.name}:
-                return row
+                return published(experiment, name, run.config)
     return None
 
 

@@ -73,8 +73,17 @@ def build_trial(config: Config) -> Built:
 
 def build_task(config: Config) -> Task:
     """The task of a configuration: its factory's arguments are the fields of the same names."""
-    make = TASKS[config.task]
-    return make(**{name: config[name] for name in inspect.signature(make).parameters})
+    return TASKS[config.task](**{name: config[name] for name in task_fields(config.task)})
+
+
+def task_fields(task: str) -> list[str]:
+    """The config fields that a task is made with: what is learnt, apart from how.
+
+    Example:
+      >>> task_fields("adding")
+      ['T']
+    """
+    return list(inspect.signature(TASKS[task]).parameters)
 
 
 def build_network(config: Config, task: Task) -> Network:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstm_jax import runtime
-from lstm_jax.build import build_trial
+from lstm_jax.build import build_trial, task_fields
 from lstm_jax.config import (
     CommandLine,
     Config,
@@ -75,7 +75,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
                 name,
                 config,
                 build_trial(config),
-                experiment.paper.get(name),
+                published(experiment, name, config),
                 describe_reading(config, experiment.readings),
             )
             for name, config in row_configs(command_line)
@@ -93,6 +93,36 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         return _run_rows(rows, workdir)
     except RunFolderError as error:
         exit_with(error)
+
+
+def published(experiment: Experiment, name: str, config: Mapping[str, Any]) -> PaperRow | None:
+    """The published row that a run may be held against: None where its task is another one.
+
+    Args:
+      name: of our row.
+      config: of the run. Learning and network may differ from the row's, for those are what is
+        studied; what is learnt may not.
+
+    Example:
+      >>> from experiments.adding import EXPERIMENT
+      >>> from configs.adding import get_config
+      >>> published(EXPERIMENT, "t100", get_config("t100")).num_sequences
+      74000
+      >>> published(EXPERIMENT, "t100", {**get_config("t100"), "T": 50}) is None
+      True
+    """
+    row = experiment.paper.get(name)
+    if row is None:
+        return None
+    own = parse_command_line(
+        [f"--config={experiment.config_path}:{name}"],
+        fields=experiment.fields,
+        default_config_path=experiment.config_path,
+        arg_names=experiment.args,
+        usage=experiment.usage,
+    ).config
+    same = all(config[field] == own[field] for field in task_fields(own.task))
+    return row if same else None
 
 
 def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
