@@ -19,6 +19,7 @@ from lstm_jax.config import (
     exit_with,
     parse_command_line,
     row_configs,
+    show,
 )
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
@@ -96,7 +97,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
 
 
 def published(experiment: Experiment, name: str, config: Mapping[str, Any]) -> PaperRow | None:
-    """The published row that a run may be held against: None where its task is another one.
+    """The published row beside a run, with a note where the run's task is not the published one.
 
     Args:
       name: of our row.
@@ -106,10 +107,10 @@ def published(experiment: Experiment, name: str, config: Mapping[str, Any]) -> P
     Example:
       >>> from experiments.adding import EXPERIMENT
       >>> from configs.adding import get_config
-      >>> published(EXPERIMENT, "t100", get_config("t100")).num_sequences
-      74000
-      >>> published(EXPERIMENT, "t100", {**get_config("t100"), "T": 50}) is None
-      True
+      >>> published(EXPERIMENT, "t100", get_config("t100")).note
+      ''
+      >>> published(EXPERIMENT, "t100", {**get_config("t100"), "T": 50}).note
+      'not the published task: T=50 here, T=100 there'
     """
     row = experiment.paper.get(name)
     if row is None:
@@ -121,8 +122,13 @@ def published(experiment: Experiment, name: str, config: Mapping[str, Any]) -> P
         arg_names=experiment.args,
         usage=experiment.usage,
     ).config
-    same = all(config[field] == own[field] for field in task_fields(own.task))
-    return row if same else None
+    known = [field for field in task_fields(own.task) if field in config]
+    other = [field for field in known if config[field] != own[field]]
+    if not other:
+        return row
+    here, there = (", ".join(f"{f}={show(c[f])}" for f in other) for c in (config, own))
+    note = f"not the published task: {here} here, {there} there"
+    return row._replace(note="; ".join([note, row.note] if row.note else [note]))
 
 
 def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
