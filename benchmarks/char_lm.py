@@ -1,6 +1,6 @@
 """The character model of `:warpeace` here and in PyTorch: same weights, batches and updates.
 
-    python -m benchmarks.char_lm [--blocks=8] [--updates=60] [--batches=32x50,64x100] [--json=FILE]
+    python -m benchmarks.char_lm [--blocks=8] [--updates=40] [--batches=64x50,64x100] [--json=FILE]
 
 Embedding, one LSTM, softmax, Adam with clipping; the state carried from batch to batch. Both start
 from the same weights and see the same batches, each in a process of its own with all cores, and
@@ -158,17 +158,23 @@ def pytorch(config: Config, problem: Problem) -> tuple[Train, Judge]:
 def work(library: str, text: str, batch: tuple[int, int]) -> None:
     """The process of one library: answers each line of JSON that it reads."""
     try:
-        train, judge = {"ours": ours, "pytorch": pytorch}[library](*build(text, batch))
+        config, problem = build(text, batch)
+        train, judge = {"ours": ours, "pytorch": pytorch}[library](config, problem)
     except ModuleNotFoundError as error:
         print(json.dumps({"missing": error.name}), flush=True)
         return
     train(2)  # compiles
     print(json.dumps({"ready": True}), flush=True)
+    left = problem.train.num_steps - 2
     for line in sys.stdin:
         num = json.loads(line)
         if not num:
             print(json.dumps({"valid": judge()}), flush=True)
             continue
+        left -= num
+        if left < 0:
+            print(f"the text has no {num - left} further batches: fewer --updates", file=sys.stderr)
+            return
         start = time.perf_counter()
         loss = train(num)
         print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss}), flush=True)
@@ -222,12 +228,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.char_lm", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--blocks", type=int, default=8, help="that each library trains (8)")
-    parser.add_argument("--updates", type=int, default=60, help="in a block (60)")
+    parser.add_argument("--updates", type=int, default=40, help="in a block (40)")
     parser.add_argument(
         "--batches",
         type=lambda text: [_batch(word) for word in text.split(",")],
-        default=[(32, 50), (64, 100)],
-        help="streams x characters (32x50,64x100)",
+        default=[(32, 50), (64, 50), (64, 100)],
+        help="streams x characters (32x50,64x50,64x100)",
     )
     parser.add_argument("--text", default="warpeace", help="name of a text, or a file (warpeace)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
