@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paper_scale import BUSY, machine
+from benchmarks.machine import headline, machine
 from configs.char_lm import get_config
 from lstm_jax import runtime
 from lstm_jax.config import Config
@@ -242,10 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.worker:
         work(options.worker, options.text, options.batches[0])
         return 0
-    about = machine() | {"command": " ".join(["python -m benchmarks.char_lm", *sys.argv[1:]])}
-    about["settings"] = {s.name: s.value for s in runtime.settings(small=False)}
-    if about["load"] and about["load"] > BUSY:
-        print(f"the machine is busy (load {about['load']:.1f}): times are longer than alone")
+    about = machine("benchmarks.char_lm")
+    made = runtime.settings(small=False)
+    about["settings"] = {s.name: s.value for s in made if "CACHE" not in s.name}
+    print(headline(about))
     rows = []
     for batch in options.batches:
         found = compare(options, batch)

@@ -10,24 +10,19 @@ time, so that a slow minute of the machine hits all of them. Takes about a minut
 
 import argparse
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.machine import available_cores, headline, machine, new_file, whole
 from benchmarks.peers import Measure, Timing, flax_lstm, pytorch_lstm, summarize
+from benchmarks.process import Ended, Process, serve
 from lstm_jax import runtime
-from lstm_jax.record.provenance import surroundings
 
 SECONDS_PER_REPEAT = 0.3
-BUSY = 0.5  # load average above which a figure is not the machine's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +77,7 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
     init = jax.jit(jax.vmap(trial.init, in_axes=(None, 0, 0)), out_shardings=lanes)
     states = init(jax.random.key(0), jnp.arange(total, dtype=jnp.int32), hyper)
     mean_length = T + (T // 10) / 2  # uniform in T .. T + T // 10
-    chunk = max(20, int(SECONDS_PER_REPEAT / (12e-9 * mean_length * num_lanes)))
+    chunk = max(20, int(SECONDS_PER_REPEAT / (12e-9 * mean_length * max(8, num_lanes))))
     advance = compile_advance(trial, mesh, chunk)
     clock = 0
 
@@ -97,80 +92,60 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
     return measure
 
 
-def work(row: Row, T: int) -> None:
-    """The process of one row: says that it is ready, then measures once for each line it reads."""
+def prepare(row: Row, T: int) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
+    """Builds a row in its own process; what there is to say, and who measures once more."""
     if row.library != "pytorch":
         runtime.configure(num_devices=row.num_cores)  # Flax gains from the settings too
-    try:
-        if row.library == "ours":
-            measure = ours(T, row.num_lanes, row.num_cores)
-        elif row.library == "flax":
-            measure = flax_lstm(T, num_lanes=row.num_lanes)
-        else:
-            measure = pytorch_lstm(T)
-    except ModuleNotFoundError as error:
-        root = (error.name or "").split(".")[0]
-        if root == "lstm_jax":
-            raise
-        print(json.dumps({"missing": root}), flush=True)
-        return
-    print(json.dumps({"ready": True}), flush=True)
-    for _ in sys.stdin:
-        print(json.dumps({"seconds": measure()}), flush=True)
+    if row.library == "ours":
+        measure = ours(T, row.num_lanes, row.num_cores)
+    elif row.library == "flax":
+        num_updates = int(SECONDS_PER_REPEAT / (150e-9 * T * row.num_lanes))
+        measure = flax_lstm(T, num_lanes=row.num_lanes, num_updates=max(4, min(200, num_updates)))
+    else:
+        measure = pytorch_lstm(T, num_sequences=max(10, 30_000 // T))
+    return {"ready": True}, lambda _: {"seconds": measure()}
 
 
-class Worker:
-    """A row's process: pinned to its cores, idle until it is asked."""
-
-    def __init__(self, row: Row, T: int, cores: Sequence[int]):
-        root = Path(__file__).resolve().parents[1]
-        task = json.dumps(
-            {"row": dataclasses.asdict(row), "T": T, "cores": list(cores[: row.num_cores])}
-        )
-        self.row = row
-        self.seconds: list[float] = []
-        self.problem = ""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.paper_scale", f"--worker={task}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=root,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        )
-        answer = self._read()
-        if "missing" in answer:
-            self.problem = f"not installed: {answer['missing']}"
-
-    def repeat(self) -> None:
-        """One more measurement."""
-        if self.problem or self._process.stdin is None:
-            return
-        self._process.stdin.write("again\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        if "seconds" in answer:
-            self.seconds.append(answer["seconds"])
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            self.problem = f"failed with exit status {self._process.wait()}; its message is above"
-            return {}
-        return json.loads(line)
+def compare(T: int, table: Sequence[Row], repeats: int) -> list[tuple[Row, Timing | None, str]]:
+    """All rows, each in its process pinned to its cores, one repeat of each in turn."""
+    cores, workers, problems = available_cores(), {}, {}
+    for row in table:
+        print(f"starting: {row.label}, T={T}", file=sys.stderr, flush=True)
+        own = [dataclasses.asdict(row), T, cores[: row.num_cores]]
+        try:
+            worker = Process("benchmarks.paper_scale", own, {"JAX_PLATFORMS": "cpu"})
+        except Ended as error:
+            problems[row] = str(error)
+            continue
+        if "missing" in worker.ready:
+            worker.close()
+            problems[row] = f"not installed: {worker.ready['missing']}"
+            continue
+        workers[row] = worker
+    seconds: dict[Row, list[float]] = {row: [] for row in table}
+    for _ in range(repeats):
+        for row, worker in workers.items():
+            try:
+                if row not in problems:
+                    seconds[row].append(worker.ask("again")["seconds"])
+            except Ended as error:
+                problems[row] = str(error)
+    for worker in workers.values():
+        worker.close()
+    return [
+        (row, None, problems[row]) if row in problems else (row, summarize(seconds[row]), "")
+        for row in table
+    ]
 
 
-def available_cores() -> list[int]:
-    """The cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def settings() -> dict[str, str]:
+    """The runtime settings of the rows in JAX, without the place of the cache.
+
+    >>> "JAX_COMPILATION_CACHE_DIR" in settings()
+    False
+    """
+    made = {setting.name: setting.value for setting in runtime.settings(1)}
+    return {name: value for name, value in made.items() if "CACHE" not in name}
 
 
 def rows(lanes: Sequence[int], num_cores: int) -> list[Row]:
@@ -186,28 +161,6 @@ def rows(lanes: Sequence[int], num_cores: int) -> list[Row]:
     if num_cores >= 2:
         table += [Row("ours", n, num_cores=2) for n in lanes]
     return [*table, Row("pytorch", 1), *(Row("flax", n) for n in lanes)]
-
-
-def machine() -> dict[str, Any]:
-    """What a figure depends on: processor, versions, flags, commit."""
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
-    about = surroundings()
-    try:
-        about["versions"]["torch"] = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        about["versions"]["torch"] = None
-    return about | {
-        "cpu": cpu,
-        "cores": len(available_cores()),
-        "settings": {setting.name: setting.value for setting in runtime.settings(1)},
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m benchmarks.paper_scale", *sys.argv[1:]]),
-    }
 
 
 def table(results: Sequence[tuple[Row, Timing | None, str]]) -> str:
@@ -239,29 +192,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = _parse(argv)
     if options.worker:
-        task = json.loads(options.worker)
+        row, T, own = json.loads(options.worker)
         if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, task["cores"])
-        work(Row(**task["row"]), task["T"])
+            os.sched_setaffinity(0, own)
+        serve(lambda: prepare(Row(**row), T))
         return 0
-    about, cores = machine(), available_cores()
-    versions = ", ".join(
-        f"{name} {version or 'not installed'}" for name, version in about["versions"].items()
-    )
-    print(f"{about['cpu']}, {about['cores']} cores; {versions}")
-    if about["load"] and about["load"] > BUSY:
-        print(f"the machine is busy (load {about['load']:.1f}): times are longer than alone")
+    about = machine("benchmarks.paper_scale")
+    about["settings"] = settings()
+    print(headline(about))
     print(f"adding problem, T={options.T}; median of {options.repeats} repeats, rows in turn")
-    workers = []
-    for row in rows(options.lanes, len(cores)):
-        print(f"starting: {row.label}", file=sys.stderr, flush=True)
-        workers.append(Worker(row, options.T, cores))
-    for _ in range(options.repeats):
-        for worker in workers:
-            worker.repeat()
-    for worker in workers:
-        worker.close()
-    results = [(w.row, None if w.problem else summarize(w.seconds), w.problem) for w in workers]
+    lines = rows(options.lanes, about["cores"])
+    results = compare(options.T, lines, options.repeats)
     print(table(results))
     if options.json:
         record = about | {"T": options.T, "rows": [_record(*result) for result in results]}
@@ -274,33 +215,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.paper_scale", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--T", type=_whole(11, 10000), default=100, help="shortest sequence (100)")
+    parser.add_argument("--T", type=whole(11, 10000), default=100, help="shortest sequence (100)")
     parser.add_argument(
         "--lanes",
-        type=lambda text: [_whole(1, 4096)(word) for word in text.split(",")],
+        type=lambda text: [whole(1, 4096)(word) for word in text.split(",")],
         default=[16, 64],
         help="networks side by side on each core (16,64)",
     )
-    parser.add_argument("--repeats", type=_whole(1, 1000), default=7, help="of each row (7)")
-    parser.add_argument("--json", type=_new_file, help="also write the figures to this file")
+    parser.add_argument("--repeats", type=whole(1, 1000), default=7, help="of each row (7)")
+    parser.add_argument("--json", type=new_file, help="also write the figures to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
-
-
-def _whole(low: int, high: int):
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number in {low}..{high}")
-        return int(text)
-
-    return parse
-
-
-def _new_file(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a file that can be written")
-    return path
 
 
 def _record(row: Row, timing: Timing | None, problem: str) -> dict[str, Any]:
