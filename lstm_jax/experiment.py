@@ -96,7 +96,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         exit_with(error)
 
 
-def published(experiment: Experiment, name: str, config: Mapping[str, Any]) -> PaperRow | None:
+def published(experiment: Experiment, name: str, config: Config) -> PaperRow | None:
     """The published row beside a run, with a note where the run's task is not the published one.
 
     Args:

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-import ml_collections
 from absl import flags
 
 from lstm_jax.config.config_file import GetConfig, call, find_config, load
 from lstm_jax.config.fields import (
+    Config,
     ConfigError,
     Field,
     Fields,
@@ -39,7 +39,7 @@ class CommandLine(NamedTuple):
 
     config_path: str
     config_arg: str  # ARG of --config=FILE:ARG, or the file's default; "" if it has none
-    config: ml_collections.ConfigDict
+    config: Config
     overrides: dict[str, Any]  # the --config.FIELD=VALUE of the user, typed
     workdir: str | None
     dry_run: bool
@@ -56,7 +56,7 @@ def parse_command_line(
     arg_names: Mapping[str, str],
     usage: str,
     extra_flags: Fields | None = None,
-    check: Callable[[ml_collections.ConfigDict], None] | None = None,
+    check: Callable[[Config], None] | None = None,
 ) -> CommandLine:
     """Reads and checks the command line; help and mistakes end the program here.
 
@@ -82,7 +82,7 @@ def parse_command_line(
 
 def row_configs(
     command_line: CommandLine, get_config: GetConfig | None = None
-) -> list[tuple[str, ml_collections.ConfigDict]]:
+) -> list[tuple[str, Config]]:
     """(row name, config) for each row: `get_config(row)` with the user's overrides laid over it.
 
     get_config: that of the command line's config file unless given. A config of one row, not
@@ -104,7 +104,7 @@ def row_configs(
     return configs
 
 
-def _rows(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+def _rows(config: Config) -> tuple[str, ...]:
     """The rows of a config: one or more different names that can name a folder."""
     rows: Any = config["rows"]
     # "." and ".." and what holds a slash would name another folder.
@@ -168,9 +168,7 @@ def _parse(
     )
 
 
-def _called(
-    get_config: GetConfig, path: str, arg: str | None, fields: Fields
-) -> ml_collections.ConfigDict:
+def _called(get_config: GetConfig, path: str, arg: str | None, fields: Fields) -> Config:
     """The config of the file; what is wrong with its fields is said of the file."""
     config = call(get_config, path, arg)
     try:

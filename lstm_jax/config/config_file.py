@@ -13,9 +13,9 @@ from typing import cast
 
 import ml_collections
 
-from lstm_jax.config.fields import ConfigError
+from lstm_jax.config.fields import Config, ConfigError
 
-GetConfig = Callable[..., ml_collections.ConfigDict]
+GetConfig = Callable[..., Config]
 
 
 def find_config(

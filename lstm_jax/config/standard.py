@@ -7,9 +7,7 @@ import re
 from importlib.metadata import entry_points
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from lstm_jax.config.fields import ConfigError, Field, Fields, show
+from lstm_jax.config.fields import Config, ConfigError, Field, Fields, show
 
 MOST_STEPS = 2**31 - 1  # updates are counted in an int32
 
@@ -227,7 +225,7 @@ def standard_fields(*groups: Fields, **defaults: Any) -> dict[str, Field]:
     return fields
 
 
-def check_standard(config: ConfigDict) -> None:
+def check_standard(config: Config) -> None:
     """Raises ConfigError where standard fields that are valid by themselves contradict."""
     _check_network(config)
     _check_learning(config)
@@ -258,7 +256,7 @@ def check_standard(config: ConfigDict) -> None:
         )
 
 
-def _check_network(config: ConfigDict) -> None:
+def _check_network(config: Config) -> None:
     if config.cell == "lstm97":
         for name in ("input_gate_bias", "output_gate_bias"):
             values: tuple[float, ...] = getattr(config, name)
@@ -302,7 +300,7 @@ def _check_network(config: ConfigDict) -> None:
         )
 
 
-def _check_learning(config: ConfigDict) -> None:
+def _check_learning(config: Config) -> None:
     lanes = config.gradient_rule == "traces" and config.batch_size == 1
     if config.kernel == "lanes" and not lanes:
         raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.build import build_cell
-from lstm_jax.config import LAYERS, Config, ConfigError, Field, Fields
+from lstm_jax.config import LAYERS, Config, ConfigError, Field
 from lstm_jax.data import Series, load_series
 from lstm_jax.forecasting.baselines import BASELINES
 from lstm_jax.forecasting.model import Fit
@@ -19,7 +19,7 @@ from lstm_jax.structures import stack
 LEAST = 30
 """Values that the first origin needs at least; and three horizons, and three seasons."""
 
-FORECASTING_FIELDS: Fields = {
+FORECASTING_FIELDS: dict[str, Field] = {
     "seed": Field(0, "root of all randomness", low=0, high=2**32 - 1),
     "rows": Field(("sunspots",), "rows of the table, each run with its own settings"),
     "series": Field(

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from lstm_jax.build import build_structure
-from lstm_jax.config import Config, ConfigError, Field, Fields, check_fitting
+from lstm_jax.config import Config, ConfigError, Field, check_fitting
 from lstm_jax.data import Rolls, find, is_named, load_chorales, sha256_of
 from lstm_jax.fitting import Problem, in_order, shuffled
 from lstm_jax.music.frames import NUM_PITCHES
 from lstm_jax.music.model import Music, music, piece_model
 
-DATA: Fields = {
+DATA: dict[str, Field] = {
     "data": Field("jsb_chorales", "named set of pieces, or the path of an own JSON file"),
     "max_pieces": Field(
         None, "pieces of each part of the data that are used; auto: all", low=2, of=int
     ),
 }
-MUSIC_FIELDS: Fields = {
+MUSIC_FIELDS: dict[str, Field] = {
     "input_dropout": Field(
         0.0, "share of the inputs that training sets to zero", low=0.0, high=0.99
     ),

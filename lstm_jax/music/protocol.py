@@ -151,7 +151,7 @@ def initial_weights(net: Network, seed: tuple[int, ...]) -> Any:
     )
 
 
-ODYSSEY_FIELDS: Fields = {
+ODYSSEY_FIELDS: dict[str, Field] = {
     "seed": Field(0, "root of all randomness", low=0, high=2**32 - 1),
     "variants": Field(
         VARIANTS,
