@@ -31,12 +31,14 @@ class Classifier(NamedTuple):
     """A net that names the class of a sequence.
 
     Attributes:
+      structure: the layers over time.
       init: ``(key, init_range=None) -> ClassifierParams``.
       logits: ``(params, inputs, length=None, key=None) -> [K]``, before the softmax. `inputs` are
         words ``[T]`` or numbers ``[T, D]``; with a key, the dropouts are drawn from it.
       weights: ``(params, inputs, length=None) -> [T]``, the share of each step in the pooling.
     """
 
+    structure: Structure
     init: Callable[..., ClassifierParams]
     logits: Callable[..., Array]
     weights: Callable[..., Array]
@@ -126,4 +128,4 @@ def classifier(
     ) -> Array:
         return pooling.weights(params.pooling, outputs(params, inputs, length, [None] * 4), length)
 
-    return Classifier(init, logits, weights)
+    return Classifier(structure, init, logits, weights)

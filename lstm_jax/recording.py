@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, observed
+from lstm_jax.classifier import Classifier, ClassifierParams
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.structures.bidirectional import (
     MERGES,
@@ -129,6 +130,41 @@ def record_network(
         valid = valid_steps(xs.shape[0], length)[:, None]
         ys, nets = (jnp.where(valid, a, jnp.zeros_like(a)) for a in (ys, nets))
     return Recording(inner.state, ys, inner.arrays | {"y": ys, "net_y": nets})
+
+
+def record_classifier(
+    net: Classifier,
+    params: ClassifierParams,
+    inputs: Array,  # words [T] or numbers [T, D]
+    *,
+    length: Array | int | None = None,
+) -> Recording:
+    """The same of a classifier's structure; "pooling" ``[T, 1]`` and "y" ``[T, K]`` beside it.
+
+    "pooling" is the share of each step in the pooling of the whole sequence. "y", the ys as well,
+    is at each step what the classes' probabilities were if the sequence ended there; layers that
+    run backwards begin there then. Zeros after `length`.
+
+    Example:
+      >>> from lstm_jax.cells import lstm
+      >>> from lstm_jax.classifier import classifier
+      >>> from lstm_jax.pooling import pooling
+      >>> from lstm_jax.structures import bidirectional
+      >>> net = classifier(bidirectional(lstm(4, 3), lstm(4, 3)), pooling("mean", 6), 2)
+      >>> seen = record_classifier(net, net.init(jax.random.key(0)), jnp.ones((5, 4)), length=4)
+      >>> seen.arrays["backward/f"].shape, seen.arrays["pooling"][:, 0].tolist()
+      ((5, 3), [0.25, 0.25, 0.25, 0.25, 0.0])
+      >>> seen.ys.shape
+      (5, 2)
+    """
+    xs = inputs if params.embedding is None else params.embedding[inputs]
+    inner = record(net.structure, params.structure, xs, length=length)
+    steps = jnp.arange(xs.shape[0], dtype=jnp.int32)
+    ends = jax.vmap(lambda t: jax.nn.softmax(net.logits(params, inputs, t + 1)))(steps)
+    valid = valid_steps(xs.shape[0], xs.shape[0] if length is None else length)[:, None]
+    ys = jnp.where(valid, ends, jnp.zeros_like(ends))
+    shares = net.weights(params, inputs, length)[:, None]
+    return Recording(inner.state, ys, inner.arrays | {"pooling": shares, "y": ys})
 
 
 def _watched(cell: Cell) -> Cell:

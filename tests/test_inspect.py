@@ -241,10 +241,9 @@ def test_bad_input_is_one_line(copy, capsys):
     del there["config"]["task"]
     (copy / "trials.jsonl").unlink()
     (copy / "config.json").write_text(json.dumps(there))
-    refused([f"--run={copy}"], "is a run of another kind: its settings name no task")
-    there["config"]["num_epochs"] = 3
-    (copy / "config.json").write_text(json.dumps(there))
-    refused([f"--run={copy}"], "is of a fit that is no language model")
+    refused([f"--run={copy}"], "is of no run that can be looked into; those are runs of trials, ")
+    with pytest.raises(RunFolderError, match="is a run of another kind: its settings name no task"):
+        open_run(copy)
 
 
 @pytest.mark.slow

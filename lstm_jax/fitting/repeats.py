@@ -7,6 +7,7 @@ is done again to the same bits.
 
     WORKDIR/fits.jsonl   one line per fit: what it was, its validation and test, what it answered
             best.safetensors  weights of the first fit in its best epoch
+            weights.bin   those of every fit, for looking into
 """
 
 import math
@@ -36,11 +37,13 @@ from lstm_jax.fitting.steps import (
     means,
 )
 from lstm_jax.interop.files import save_weights
+from lstm_jax.lanes import named_leaves
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder
 from lstm_jax.record.folder import BEST
 from lstm_jax.record.refusal import writing
+from lstm_jax.record.weights import WeightLog
 from lstm_jax.types import Array, Params
 
 PARTS = ("train", "valid", "test")
@@ -104,6 +107,7 @@ def fit_repeats(
       ValueError: where the fits differ in shape.
     """
     records = {r["fit"]: r for r in folder.records()} if folder else {}
+    log = WeightLog(folder.path) if folder else None
     programs, params = None, ()
     for number in range(repeats.num_fits):
         if number in records:
@@ -118,7 +122,10 @@ def fit_repeats(
             return Fitted(params, [records[n] for n in sorted(records)], None)
         params, found = done
         records[number] = {"fit": number, "row": label, **repeat.notes, **found}
-        _keep(folder, records[number], params)
+        if folder and log:
+            weights = {name: np.asarray(leaf)[None] for name, leaf in named_leaves(params)}
+            log.keep([number], [found["best_epoch"]], [1], weights)
+            _keep(folder, records[number], params)
         if line:
             seconds = time.monotonic() - began
             line.say(
@@ -134,9 +141,7 @@ def _said(repeat: Repeat, found: Mapping[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def _keep(folder: RunFolder | None, record: Mapping[str, Any], params: Params) -> None:
-    if folder is None:
-        return
+def _keep(folder: RunFolder, record: Mapping[str, Any], params: Params) -> None:
     if record["fit"] == 0:
         with writing(folder.path / BEST):
             save_weights(folder.path / BEST, params)

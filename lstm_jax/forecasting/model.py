@@ -50,11 +50,22 @@ class Fitted(NamedTuple):
       forecast: ``[h]``, in units of the targets.
       validation: ``[T, h]``, the first network's answers, of which those of `Past.valid` count.
       num_updates: how many were best on the validation part.
+      params: the weights that the forecast is of.
     """
 
     forecast: Array
     validation: Array
     num_updates: Array
+    params: ForecastParams
+
+
+def network_key(seed: int, origin: int, member: int) -> Array:
+    """The root of all that is random in a network, by origin and member of the ensemble."""
+    return _network_key(jax.random.key(seed, impl="threefry2x32"), origin, member)
+
+
+def _network_key(root: Array, origin: Array | int, member: Array | int) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(root, origin), member)
 
 
 def init(fit: Fit, key: Array) -> ForecastParams:
@@ -115,7 +126,7 @@ def fit_network(fit: Fit, past: Past, key: Array) -> Fitted:
     if fit.refit:
         everything = jnp.logical_or(past.train, past.valid)
         best, _, _ = train(fresh, everything, best_at)
-    return Fitted(outputs(fit, best, past.inputs)[past.last], validation, best_at)
+    return Fitted(outputs(fit, best, past.inputs)[past.last], validation, best_at, best)
 
 
 def fit_lanes(
@@ -129,8 +140,7 @@ def fit_lanes(
     root = jax.random.key(seed, impl="threefry2x32")
 
     def member(past: Past, origin: Array, n: Array) -> Fitted:
-        key = jax.random.fold_in(jax.random.fold_in(root, origin), n)
-        return fit_network(fit, past, key)
+        return fit_network(fit, past, _network_key(root, origin, n))
 
     members = jnp.arange(num_members, dtype=jnp.int32)
     program = jax.jit(

@@ -71,7 +71,7 @@ def make_past(
     times = np.arange(origin)
     ahead = times[:, None] + 1 + np.arange(horizon)  # [origin, h]: indices of the targets
     known = ahead < origin
-    naive, usable = _naive(past, ahead, season, difference)
+    naive, usable = naive_forecast(past, ahead, season, difference)
     target = np.where(known, past[np.minimum(ahead, origin - 1)] - naive, 0.0)
     lag = {"none": 0, "last": 1, "season": season}[difference]
     usable &= (times >= lag)[:, None]
@@ -90,7 +90,7 @@ def make_past(
         columns += [np.sin(angle), np.cos(angle)]
     inputs = np.stack(columns, axis=1)
     last = np.full((1, horizon), origin) + np.arange(horizon)
-    base, _ = _naive(past, last, season, difference, at=np.array([origin - 1]))
+    base, _ = naive_forecast(past, last, season, difference, at=np.array([origin - 1]))
 
     def wide(array: np.ndarray) -> np.ndarray:
         return np.concatenate(
@@ -109,7 +109,7 @@ def make_past(
     )
 
 
-def _naive(
+def naive_forecast(
     past: np.ndarray,
     ahead: np.ndarray,
     season: int,

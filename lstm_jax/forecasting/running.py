@@ -15,7 +15,9 @@ from lstm_jax.forecasting.model import Fitted, fit_lanes
 from lstm_jax.forecasting.past import Past
 from lstm_jax.forecasting.problem import Forecasting, past_at
 from lstm_jax.forecasting.scores import residual_interval
+from lstm_jax.lanes import named_leaves
 from lstm_jax.record import RunFolder
+from lstm_jax.record.weights import WeightLog
 
 TOGETHER = 4
 """Origins that share a call of the compiled program; the last call is filled up with its last."""
@@ -31,6 +33,7 @@ def run_origins(
     say: Callable[[str], None],
 ) -> bool:
     """Forecasts from every origin; whether all came to their end."""
+    log = WeightLog(folder.path)
     done = {record["trial"] for record in folder.trials()}
     left = [n for n in range(len(problem.walk.origins)) if n not in done]
     run = fit_lanes(problem.fit, config.members, config.seed)
@@ -48,6 +51,8 @@ def run_origins(
         fitted = run(pasts, origins)
         for lane, number in enumerate(numbers):
             own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], fitted)
+            weights = {name: leaf[None] for name, leaf in named_leaves(own.params)}
+            log.keep([number], [config.num_updates], [1], weights)
             folder.append_trial(record_of(problem, config, number, pasts[lane], own))
         folder.write_provenance(
             wall_s=round(time.perf_counter() - began, 1),

@@ -79,7 +79,7 @@ def _only_run(path: Path) -> Path:
 def _open(files: RunFiles, open_fit: Open) -> Inspectable:
     from lstm_jax.inspect.runs import Run
 
-    return open_fit(files) if files.is_fit else Run(files)
+    return Run(files) if "task" in files.config else open_fit(files)
 
 
 def _inspect(run: Inspectable, given: dict) -> None:
@@ -123,7 +123,8 @@ def make_figures(run: Inspectable, trial: int, seen: Look) -> tuple[Figures, His
 
     moment = seen.meta["sequences"]
     head = seen.title.split("\n")[0]
-    number = NUM_ANSWERS if seen.meta["timing"] == "end" else 1
+    every_step = seen.meta["timing"] == "every_step"
+    number = 1 if every_step else min(NUM_ANSWERS, run.num_sequences(trial))
     many = [run.look(trial, n, moment) for n in range(number)] if number > 1 else [seen]
     past = history(run, trial, seen.meta["sequence"])
     shares, over = saturation(run, trial, moment)

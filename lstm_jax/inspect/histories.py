@@ -18,14 +18,13 @@ class Inspectable(Protocol):
     """What the pictures of a run need to know of it: a `Run` of trials, or another kind's.
 
     A kind without trials has one, of number 0. Moments are training sequences, or what else the
-    kind counts, rising. `num_sequences` is how many test sequences there are to look at.
+    kind counts, rising. `num_sequences` is how many test sequences of a trial there are to look at.
     """
 
     path: Path
     is_finished: bool
 
-    @property
-    def num_sequences(self) -> int: ...
+    def num_sequences(self, trial: int) -> int: ...
     def trials(self) -> list[int]: ...
     def default_trial(self) -> int: ...
     def moments(self, trial: int) -> list[int]: ...
@@ -86,7 +85,7 @@ def saturation(
     """
     counts: dict[str, np.ndarray] = {}
     sequences = steps = 0
-    while sequences < min(MOST_SEQUENCES, run.num_sequences) and steps < MOST_STEPS:
+    while sequences < min(MOST_SEQUENCES, run.num_sequences(trial)) and steps < MOST_STEPS:
         seen = run.look(trial, sequences, moment)
         for name, value in seen.arrays.items():
             if value.ndim == 2:

@@ -55,10 +55,8 @@ class Look(NamedTuple):
     def title(self) -> str:
         """Run, trial, how it stands, and the sequence: the head of every picture."""
         m = self.meta
-        return (
-            f"{m['task']}, run {m['run']}: trial {m['trial']}, {m['status']}\n"
-            f"test sequence {m['sequence']}, {m['length']} steps"
-        )
+        said = m.get("said", f"test sequence {m['sequence']}, {m['length']} steps")
+        return f"{m['task']}, run {m['run']}: trial {m['trial']}, {m['status']}\n{said}"
 
 
 def look(run: Run, trial: int, sequence: int = 0, sequences: int | None = None) -> Look:

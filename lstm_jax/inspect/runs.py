@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -62,9 +62,12 @@ class Run:
         self._kept = [read_weights(folder) for folder in (self.path, self.path / RETRAINED)]
         self._flying = _in_flight(self.path)
 
-    num_sequences = 2**31 - 1  # test sequences are drawn
-
     # ---- what there is
+
+    def num_sequences(self, trial: int) -> int:
+        """As many as one likes: test sequences are drawn."""
+        del trial
+        return 2**31 - 1
 
     def trials(self) -> list[int]:
         """The trials that something is known of: finished ones and those in flight."""
@@ -86,7 +89,7 @@ class Run:
         """The trial; RunFolderError, with the valid ones, where the run has none of this number."""
         valid = self.trials()
         if trial not in valid:
-            refuse(self.path, f"has no trial {trial}; valid: {_ranges(valid) or 'none yet'}")
+            refuse(self.path, f"has no trial {trial}; valid: {ranges(valid) or 'none yet'}")
         return trial
 
     def moments(self, trial: int) -> list[int]:
@@ -167,10 +170,10 @@ class Run:
         if at == 0:
             return self._begin(trial).params
         if trial in self._flying and at == self._flying[trial][0]:
-            return self._tree(self._flying[trial][1])
+            return weights_tree(self.path, self._shapes, self._flying[trial][1])
         found = next((kept for kept in self._kept if (trial, at) in kept), None)
         if found is not None:
-            return self._tree(found.arrays(trial, at))
+            return weights_tree(self.path, self._shapes, found.arrays(trial, at))
         there = ", ".join(f"{moment:,}" for moment in self.moments(trial))
         return refuse(
             self.path, f"keeps no weights of trial {trial} after {at:,} sequences; it has {there}"
@@ -197,13 +200,27 @@ class Run:
     def _test(self) -> Callable[..., Example]:
         return jax.jit(self.task.test)
 
-    def _tree(self, arrays: dict[str, np.ndarray]) -> Params:
-        like = jax.eval_shape(self.network.init, jax.random.key(0))
-        needed = {name: leaf.shape for name, leaf in named_leaves(like)}
-        if needed != {name: array.shape for name, array in arrays.items()}:
-            refuse(self.path, "keeps weights of another network than its config stands for")
-        leaves = [jnp.asarray(arrays[name]) for name in needed]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    @cached_property
+    def _shapes(self) -> Params:
+        return jax.eval_shape(self.network.init, jax.random.key(0))
+
+
+def weights_tree(path: Path, like: Params, arrays: Mapping[str, np.ndarray]) -> Params:
+    """Weights kept by the names of their leaves, as the tree that they were.
+
+    Args:
+      path: the run folder that keeps them.
+      like: a tree of their shapes.
+      arrays: by name.
+
+    Raises:
+      RunFolderError: where they are of another network.
+    """
+    needed = {name: leaf.shape for name, leaf in named_leaves(like)}
+    if needed != {name: array.shape for name, array in arrays.items()}:
+        refuse(path, "keeps weights of another network than its config stands for")
+    leaves = [jnp.asarray(arrays[name]) for name in needed]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
 def config_of(files: RunFiles) -> Config:
@@ -236,10 +253,10 @@ def _in_flight(path: Path) -> dict[int, tuple[int, dict[str, np.ndarray]]]:
         refuse(path / CHECKPOINT, f"is of another kind of run (it has no {error})")
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """Whole numbers in words.
 
-    >>> _ranges([0, 1, 2, 5, 7, 8])
+    >>> ranges([0, 1, 2, 5, 7, 8])
     '0 to 2, 5, 7, 8'
     """
     groups: list[list[int]] = []

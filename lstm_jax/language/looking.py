@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.inspect.histories import LEFT, RIGHT, Shares
+from lstm_jax.inspect.pictures.style import memories_of
 from lstm_jax.language.model import Language, LanguageParams, embed
 from lstm_jax.recording import record
 from lstm_jax.types import Array
@@ -86,16 +87,10 @@ def memories(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     A memory cell may grow for as long as a text goes on; its tanh is what the layer shows of it.
     """
-    places = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
     found = {}
-    for place in places:
-        names = [f"{place}/{name}" if place else name for name in ("c", "h")]
-        name = next((name for name in names if name in arrays), None)
-        if name is not None:
-            held = name.endswith("c")
-            found[f"tanh {name}" if held else name] = (
-                np.tanh(arrays[name]) if held else arrays[name]
-            )
+    for name in memories_of(arrays):
+        held = name.endswith("c")
+        found[f"tanh {name}" if held else name] = np.tanh(arrays[name]) if held else arrays[name]
     return found
 
 

@@ -75,10 +75,12 @@ def interval(found: Likelihood) -> tuple[float, float]:
     def ratio(nll: np.ndarray, frames: np.ndarray, axis: int = -1) -> np.ndarray:
         return nll.sum(axis=axis) / frames.sum(axis=axis)
 
-    if np.ptp(found.nll / np.maximum(found.frames, 1)) == 0:
+    there = found.frames > 0  # a piece of one frame foretells none
+    nll, frames = found.nll[there], found.frames[there].astype(float)
+    if np.ptp(nll / frames) == 0:
         return found.per_frame, found.per_frame
     drawn = bootstrap(
-        (found.nll, found.frames.astype(float)),
+        (nll, frames),
         ratio,
         paired=True,
         vectorized=True,

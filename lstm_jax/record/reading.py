@@ -55,7 +55,8 @@ class RunFiles(NamedTuple):
         """Whether every trial that the config asks for has ended, or the fit."""
         if self.is_fit:
             return bool(self.result)
-        return len(self.trials) >= int(self.config.get("num_trials", 1))
+        wanted = self.config.get("num_trials", self.config.get("num_origins", 1))
+        return len(self.trials) >= int(wanted)
 
 
 def find_runs(path: str | os.PathLike[str]) -> list[Path]:
@@ -106,7 +107,8 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         refuse(path / CONFIG, f'is not of a run of this version (no "format": "{FORMAT}")')
     if not isinstance(there.get("config"), dict):
         refuse(path / CONFIG, 'is damaged ("config" is missing)')
-    trials = load_lines(path / TRIALS, _is_record)
+    whole = _is_numbered if "num_origins" in there["config"] else _is_record
+    trials = load_lines(path / TRIALS, whole)
     by_number = {line["trial"]: line for line in trials}
     epochs = load_lines(path / EPOCHS, lambda line: type(line["epoch"]) is int)
     curves, curve_every = _read_curves(path / CURVES)
@@ -200,6 +202,11 @@ def _is_config(file: Path) -> bool:
 def _is_record(line: Mapping[str, Any]) -> bool:
     number, count = line["trial"], line["num_sequences"]
     return type(number) is int and number >= 0 and count >= 0 and isinstance(line["status"], str)
+
+
+def _is_numbered(line: Mapping[str, Any]) -> bool:
+    """Whether it is the record of an origin of forecasts."""
+    return type(line["trial"]) is int and line["trial"] >= 0
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

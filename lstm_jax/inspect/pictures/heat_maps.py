@@ -8,6 +8,7 @@ import numpy as np
 
 from lstm_jax.cells.cell import NET
 from lstm_jax.inspect.looks import Look
+from lstm_jax.inspect.pictures.inputs import POOLING
 from lstm_jax.inspect.pictures.style import (
     MANY_UNITS,
     is_gate,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS = 14
+HIDDEN = ("y", POOLING)
+"""Arrays that have a panel of their own in the overview."""
 
 
 def draw_gates(seen: Look) -> Figure:
@@ -43,7 +46,7 @@ def draw_gates(seen: Look) -> Figure:
 
 def _is_shown(name: str, seen: Look) -> bool:
     letter = name.rpartition("/")[2]
-    return not letter.startswith(NET) and seen.arrays[name].ndim == 2 and letter != "y"
+    return not letter.startswith(NET) and seen.arrays[name].ndim == 2 and letter not in HIDDEN
 
 
 def draw_rows(panel: Axes, seen: Look, name: str) -> None:

@@ -85,8 +85,9 @@ def set_time(panels: Sequence[Axes], seen: Look, *, cells: bool = False) -> None
     cells: each step is a column of color, which a mark must not hide: it is framed.
     """
     length = seen.meta["length"]
+    ahead = seen.outputs.shape[1] if seen.meta["timing"] == "ahead" else 0
     for panel in panels:
-        panel.set_xlim(-0.7, length - 0.3)
+        panel.set_xlim(-0.7, length + ahead - 0.3)
         for mark in seen.marks if len(seen.marks) <= 8 else ():
             if cells:
                 for edge in (mark - 0.5, mark + 0.5):
@@ -96,7 +97,7 @@ def set_time(panels: Sequence[Axes], seen: Look, *, cells: bool = False) -> None
             panel.axvline(mark, color=MARK, linewidth=0.8, alpha=0.55, zorder=0.5)
     from matplotlib.ticker import MaxNLocator
 
-    panels[-1].set_xlabel("time step t")
+    panels[-1].set_xlabel(seen.meta.get("time", "time step t"))
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -135,6 +136,39 @@ def say(
         zorder=6,
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
+
+
+def draw_colors(
+    panel: Axes,
+    values: np.ndarray,
+    names: Sequence[str],
+    *,
+    on_off: bool,
+    cmap: str = "Greys",
+    scale: bool = False,
+) -> None:
+    """Numbers ``[T, rows]`` as rows of color with their names, the first row below.
+
+    Args:
+      on_off: whether they run from 0 to 1; else blue is below 0 and red above.
+      cmap: colors for 0 to 1.
+      scale: whether a scale stands beside it; always where they do not run from 0 to 1.
+    """
+    top = 1.0 if on_off else max(float(np.abs(values).max()), 1e-6)
+    drawn = panel.imshow(
+        values.T,
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+        cmap=cmap if on_off else "RdBu_r",
+        vmin=0 if on_off else -top,
+        vmax=top,
+        extent=(-0.5, len(values) - 0.5, -0.5, values.shape[1] - 0.5),
+    )
+    if scale or not on_off:
+        panel.figure.colorbar(drawn, ax=panel, pad=0.01).ax.tick_params(labelsize=7.5)
+    step = max(1, -(-len(names) // 10))
+    panel.set_yticks(range(0, len(names), step), names[::step], fontsize=7.5)
 
 
 def role_of(name: str, arrays: Mapping[str, np.ndarray]) -> tuple[str, str]:
@@ -205,11 +239,11 @@ def natural(names: Sequence[str]) -> list[str]:
     >>> natural(["10/i", "2/i"])
     ['2/i', '10/i']
     """
-    return sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in _split(name)])
 
+    def parts(name: str) -> list[tuple[int, str]]:
+        return [(int(p), "") if p.isdigit() else (-1, p) for p in re.findall(r"\d+|\D+", name)]
 
-def _split(name: str) -> list[str]:
-    return re.findall(r"\d+|\D+", name)
+    return sorted(names, key=parts)
 
 
 def png_of(figure: Figure, dpi: int = 110) -> bytes:

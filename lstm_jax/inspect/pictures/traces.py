@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_jax.inspect.looks import Look
-from lstm_jax.inspect.pictures.sequence import draw_input, draw_output
+from lstm_jax.inspect.pictures.inputs import draw_input, input_height
+from lstm_jax.inspect.pictures.outputs import draw_expected, draw_output, several_due
 from lstm_jax.inspect.pictures.style import (
     FAINT,
     INK,
@@ -37,7 +38,7 @@ def draw_cells(seen: Look) -> Figure:
     cells = [(n, u) for n in memories_of(seen.arrays) for u in range(seen.arrays[n].shape[1])]
     moves = [float(np.ptp(seen.arrays[name][:, unit])) for name, unit in cells]
     kept = sorted(np.argsort(moves)[::-1][:MOST_CELLS].tolist())
-    figure, panels = new_figure(seen.title, [1.1, *[1.25] * len(kept)])
+    figure, panels = new_figure(seen.title, [input_height(seen) - 0.25, *[1.25] * len(kept)])
     draw_input(panels[0], seen)
     for panel, which in zip(panels[1:], kept, strict=True):
         _draw_cell(panel, seen, *cells[which])
@@ -82,13 +83,13 @@ def draw_answers(looks: Sequence[Look]) -> Figure:
     Where the target comes at the end: a dot a sequence and output, on the diagonal where right.
     """
     first = looks[0]
-    if first.meta["timing"] != "end":
+    if first.meta["timing"] == "every_step":
         return _draw_every_step(first)
     wrong = sum(not one.meta["correct"] for one in looks)
     head = first.title.split("\n")[0]
-    figure, panels = new_figure(
-        f"{head}\n{len(looks)} test sequences, {wrong} of them wrong", [4.2], width=5.6
-    )
+    counted = f"{len(looks)} {first.meta.get('counted', 'test sequences')}"
+    judged = f", {wrong} of them wrong" if first.meta["timing"] == "end" else ""
+    figure, panels = new_figure(f"{head}\n{counted}{judged}", [4.2], width=5.6)
     panel = panels[0]
     targets = np.stack([one.targets[-1] for one in looks])
     answers = np.stack([one.outputs[-1] for one in looks])
@@ -116,6 +117,11 @@ def _jitter(targets: np.ndarray, room: float) -> np.ndarray:
 
 def _draw_every_step(seen: Look) -> Figure:
     """The outputs as rows of color, with a ring on each target of 1."""
+    if several_due(seen):
+        figure, panels = new_figure(seen.title, [4.0])
+        draw_expected(panels[0], seen)
+        set_time(panels, seen)
+        return figure
     names, outputs = seen.meta["output_names"], seen.outputs
     shown = np.flatnonzero(np.nan_to_num(seen.targets).max(axis=0) > 0)
     if len(names) <= 24:
