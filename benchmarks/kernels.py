@@ -5,7 +5,8 @@
     python -m benchmarks.kernels --symbols 1000           # inputs are one of 1000 symbols
 
 Interleaved, medians, forward and backward, on as many CPU devices as there are cores; peers where
-they are installed. docs/decisions/0013-deferred-weight-gradients.md reads the result.
+they are installed (`python -m benchmarks` has them each in its own process, and checked).
+docs/decisions/0013-deferred-weight-gradients.md reads the result.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.layers import build, example
+from benchmarks.shapes import Row, Shape
 from lstm_jax import runtime
 
 Timed = Callable[[], Any]
@@ -64,77 +67,13 @@ def ours(shape: tuple[int, ...], symbols: int, programs: dict[str, Any]) -> dict
     return timed
 
 
-def torch_lstm(shape: tuple[int, ...]) -> Timed:
-    """PyTorch's layer on all cores."""
-    import torch
-
-    num_steps, num_examples, num_inputs, num_units = shape
-    torch.set_num_threads(runtime.num_cores())
-    model = torch.nn.LSTM(num_inputs, num_units)
-    x = torch.randn(num_steps, num_examples, num_inputs, requires_grad=True)
-    g = torch.randn(num_steps, num_examples, num_units)
-
-    def call() -> None:
-        model.zero_grad()
-        x.grad = None
-        model(x)[0].backward(g)
-
-    return call
-
-
-def jax_peer(name: str, shape: tuple[int, ...]) -> Timed:
-    """A cell of another JAX library under its own way of running a sequence."""
-    import jax
-    import jax.numpy as jnp
-
-    num_steps, num_examples, num_inputs, num_units = shape
-    x = jax.random.normal(jax.random.key(1), (num_steps, num_examples, num_inputs))
-    g = jax.random.normal(jax.random.key(2), (num_steps, num_examples, num_units))
-    if name == "flax":
-        from flax import nnx
-
-        cell = nnx.OptimizedLSTMCell(num_inputs, num_units, rngs=nnx.Rngs(0))
-        layer, weights, rest = nnx.split(nnx.RNN(cell, time_major=True), nnx.Param, ...)
-
-        def run(weights: Any, x: Any) -> Any:
-            zero = jnp.zeros((num_examples, num_units))
-            return nnx.merge(layer, weights, rest)(x, initial_carry=(zero, zero))
-
-    elif name == "haiku":
-        import haiku as hk
-
-        def forward(x: Any) -> Any:
-            core = hk.LSTM(num_units)
-            return hk.dynamic_unroll(core, x, core.initial_state(num_examples))[0]
-
-        model = hk.without_apply_rng(hk.transform(forward))
-        weights, run = model.init(jax.random.key(0), x), model.apply
-    else:
-        import equinox as eqx
-
-        weights = eqx.nn.LSTMCell(num_inputs, num_units, key=jax.random.key(0))
-
-        def run(weights: Any, x: Any) -> Any:
-            zero = jnp.zeros((num_examples, num_units))
-
-            def step(state: Any, x: Any) -> Any:
-                state = jax.vmap(weights)(x, state)
-                return state, state[0]
-
-            return jax.lax.scan(step, (zero, zero), x)[1]
-
-    gradient = jax.jit(jax.grad(lambda w, x: jnp.sum(run(w, x) * g), (0, 1)))
-    return lambda: jax.block_until_ready(gradient(weights, x))
-
-
 def peers(shape: tuple[int, ...]) -> dict[str, Timed]:
-    """Those that are installed."""
-    timed: dict[str, Timed] = {}
-    for name, package in (("flax", "flax"), ("haiku", "haiku"), ("equinox", "equinox")):
-        if importlib.util.find_spec(package):
-            timed[name] = jax_peer(name, shape)
-    if importlib.util.find_spec("torch"):
-        timed[f"torch, {runtime.num_cores()} threads"] = torch_lstm(shape)
+    """Those that are installed, with one set of weights."""
+    own, timed = Shape(*shape), {}
+    for name in ("flax", "haiku", "equinox", "torch"):
+        if importlib.util.find_spec(name):
+            row = Row(name)
+            timed[row.label] = build(row, own, example(own)).training
     return timed
 
 

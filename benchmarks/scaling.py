@@ -24,11 +24,10 @@ def measure_scaling(repeats: int, num_cores: int, start: Start) -> dict[str, Any
     lengths = measure([Row("ours", small=True)], LENGTHS, repeats, start)
     devices = (1, num_cores) if num_cores > 1 else (1,)
     sizes = measure([Row("ours", num_devices=n) for n in devices], SIZES, repeats, start)
-    made = {"rows": [*lengths["rows"], *sizes["rows"]]}
-    made["rows"] = [row for row in made["rows"] if row["job"] == "training"]
-    for name in ("gemm", "settings", "missing"):
-        made[name] = lengths[name] | sizes[name]
-    return made
+    both = [*lengths["rows"], *sizes["rows"]]
+    made = {"rows": [row for row in both if row["job"] == "training"]}
+    settings = {"by length": lengths["settings"], "by size": sizes["settings"]}
+    return made | {"settings": settings}
 
 
 def points(
