@@ -44,12 +44,12 @@ def measure(
             for row in rows:
                 print(f"starting: {row.label}", file=sys.stderr, flush=True)
                 _start(row, shapes, Path(folder), start, workers, missing)
-            seconds, rates = _in_turn(workers, len(shapes), repeats, missing)
+            taken, rates = _in_turn(workers, len(shapes), repeats, missing)
         finally:
             for worker in workers.values():
                 worker.close()
     made = [
-        _figures(row, workers[row].ready["shapes"][n], shape, job, seconds[row, n, job])
+        _figures(row, workers[row].ready["shapes"][n], shape, job, taken[row, n, job])
         for n, shape in enumerate(shapes)
         for job in JOBS
         for row in workers
@@ -89,9 +89,9 @@ def _start(
 
 def _in_turn(
     workers: Mapping[Row, Any], num_shapes: int, repeats: int, missing: dict[str, str]
-) -> tuple[dict[Any, list[float]], dict[Row, list[float]]]:
-    """Seconds by row, shape and job, and the rates of the large product."""
-    seconds: dict[Any, list[float]] = {}
+) -> tuple[dict[Any, list[dict[str, float]]], dict[Row, list[float]]]:
+    """What was taken by row, shape and job, and the rates of the large product."""
+    taken_by: dict[Any, list[dict[str, float]]] = {}
     rates: dict[Row, list[float]] = {row: [] for row in workers}
     for _ in range(repeats):
         for n in range(num_shapes):
@@ -100,31 +100,33 @@ def _in_turn(
                     if row.label in missing:
                         continue
                     try:
-                        taken = worker.ask({"shape": n, "job": job})["seconds"]
+                        taken = worker.ask({"shape": n, "job": job})
                     except Ended as error:
                         missing[row.label] = str(error)
                         continue
-                    seconds.setdefault((row, n, job), []).append(taken)
+                    taken_by.setdefault((row, n, job), []).append(taken)
         for row, worker in workers.items():
             if row.label not in missing:
                 rate = worker.ask("gemm")["gflops"]
                 rates[row] += [rate] if rate else []
-    return seconds, rates
+    return taken_by, rates
 
 
 def _figures(
-    row: Row, said: Mapping[str, Any], shape: Shape, job: str, seconds: Sequence[float]
+    row: Row, said: Mapping[str, Any], shape: Shape, job: str, taken: Sequence[Mapping[str, float]]
 ) -> dict[str, Any]:
     """One line of a record."""
-    median = statistics.median(seconds)
+    medians = [own["seconds"] for own in taken]
+    median = statistics.median(medians)
     return {
         "row": row.label,
         "shape": shape.label,
         "job": job,
         "seconds": median,
-        "low": min(seconds),
-        "high": max(seconds),
-        "num_repeats": len(seconds),
+        "least": min(own["least"] for own in taken),
+        "low": min(medians),
+        "high": max(medians),
+        "num_repeats": len(medians),
         "gflops": 1e-9 * shape.flops(job) / median,
         "compile_seconds": said["compile_seconds"].get(job),
         "memory_bytes": said["memory"].get(job),
@@ -132,7 +134,9 @@ def _figures(
     }
 
 
-def ratios(rows: Sequence[Mapping[str, Any]], first: str) -> dict[tuple[str, str, str], float]:
+def ratios(
+    rows: Sequence[Mapping[str, Any]], first: str, figure: str = "seconds"
+) -> dict[tuple[str, str, str], float]:
     """By row, shape and job: its time over that of the row `first`, on the same shape and job.
 
     Example:
@@ -141,9 +145,9 @@ def ratios(rows: Sequence[Mapping[str, Any]], first: str) -> dict[tuple[str, str
       >>> ratios(made, "ours")["theirs", "s", "training"]
       2.5
     """
-    times = {(r["shape"], r["job"]): r["seconds"] for r in rows if r["row"] == first}
+    times = {(r["shape"], r["job"]): r[figure] for r in rows if r["row"] == first}
     return {
-        (r["row"], r["shape"], r["job"]): r["seconds"] / times[r["shape"], r["job"]]
+        (r["row"], r["shape"], r["job"]): r[figure] / times[r["shape"], r["job"]]
         for r in rows
         if (r["shape"], r["job"]) in times
     }

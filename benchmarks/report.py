@@ -24,10 +24,13 @@ Made by `python -m benchmarks --report` from the [records](../results/benchmarks
 Each library is in a process of its own. All have our weights, through `lstm_jax.interop`, and the
 same inputs in float32; outputs and input gradients were compared with ours before anything was
 timed ("apart": the largest difference, relative to the largest value or 1; above 1e-5 a library is
-refused). Rows take turns, one repeat at a time; a figure is the median of its repeats.
+refused). Rows take turns, a tenth of a second at a time; a figure is the median over turns of the
+median call.
 
 - *forward* is the outputs alone, *training* the outputs and the gradients of weights and inputs.
 - *times ours* is the row's time over ours on the same shape: above 1, ours is faster.
+- In brackets: the same of the least of all calls, which is nearer to a machine without other work
+  where there was some (the load is below each table).
 - *of GEMM* is the rate of the matrix products over that of one product of two 2048x2048 matrices,
   measured in the same run in the fastest of the libraries.
 - *memory* is what the compiled program needs beside arguments and results; for PyTorch, by how
@@ -53,27 +56,26 @@ def layer_tables(record: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     first, top = rows[0]["row"], ceiling(record)
-    times = ratios(rows, first)
+    times, leasts = ratios(rows, first), ratios(rows, first, "least")
     parts = []
     for shape in dict.fromkeys(row["shape"] for row in rows):
         lines = []
         for label in dict.fromkeys(row["row"] for row in rows):
             own = {r["job"]: r for r in rows if (r["row"], r["shape"]) == (label, shape)}
             forward, training = own["forward"], own["training"]
-            lines.append(
-                [
-                    label,
-                    f"{1e3 * forward['seconds']:,.2f}",
-                    f"{times[label, shape, 'forward']:.2f}",
-                    f"{1e3 * training['seconds']:,.2f}",
-                    f"{times[label, shape, 'training']:.2f}",
-                    f"{training['gflops']:,.0f}",
-                    f"{training['gflops'] / top:.0%}" if top else "-",
-                    _said(training["compile_seconds"], "{:.2f}"),
-                    _said(training["memory_bytes"], "{:,.1f}", 1e-6),
-                    f"{training['apart']:.0e}",
-                ]
-            )
+            line = [label]
+            for r in (forward, training):
+                key = label, shape, r["job"]
+                line.append(f"{1e3 * r['seconds']:,.2f} ({1e3 * r['least']:,.2f})")
+                line.append(f"{times[key]:.2f} ({leasts[key]:.2f})")
+            line += [
+                f"{training['gflops']:,.0f}",
+                f"{training['gflops'] / top:.0%}" if top else "-",
+                _said(training["compile_seconds"], "{:.2f}"),
+                _said(training["memory_bytes"], "{:,.1f}", 1e-6),
+                f"{training['apart']:.0e}",
+            ]
+            lines.append(line)
         head = ["", "forward, ms", "times ours", "training, ms", "times ours", "GFLOP/s"]
         head += ["of GEMM", "compile, s", "memory, MB", "apart"]
         parts.append(f"**{shape}**\n\n" + markdown(head, lines))

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -54,25 +55,30 @@ def prepare(
     def answer(question: Any) -> dict[str, Any]:
         if question == "gemm":
             return {"gflops": product() if product else None}
-        return {"seconds": calls[question["shape"]][question["job"]]()}
+        return calls[question["shape"]][question["job"]]()
 
     settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     return {"shapes": said, "settings": settings}, answer
 
 
-def _timed(layer: Layer, job: str) -> Callable[[], float]:
-    """A call that does the job for about a tenth of a second; returns the seconds of one."""
-    call = getattr(layer, job)
-    call()
-    start = time.perf_counter()
-    call()
-    num = max(1, round(SECONDS_PER_REPEAT / (time.perf_counter() - start)))
+def _timed(layer: Layer, job: str) -> Callable[[], dict[str, float]]:
+    """Does the job for about a tenth of a second: the median of single calls, and the least.
 
-    def measure() -> float:
+    No mean: on a machine that does other work a few calls take many times as long as the rest.
+    """
+    call = getattr(layer, job)
+
+    def one() -> float:
         start = time.perf_counter()
-        for _ in range(num):
-            call()
-        return (time.perf_counter() - start) / num
+        call()
+        return time.perf_counter() - start
+
+    one()
+    num = min(100, max(1, round(SECONDS_PER_REPEAT / one())))
+
+    def measure() -> dict[str, float]:
+        taken = [one() for _ in range(num)]
+        return {"seconds": statistics.median(taken), "least": min(taken)}
 
     return measure
 
