@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.compare import Start, measure
 from benchmarks.shapes import Row, Shape
 
-LENGTHS = tuple(Shape(T, 1, 8, 8) for T in (100, 300, 1000, 3000, 10_000, 30_000))
-SIZES = tuple(Shape(100, 32, 64, H) for H in (16, 32, 64, 128, 256, 512))
+LENGTHS = tuple(Shape(T, 1, 8, 8) for T in (100, 300, 1000, 3000, 10_000, 100_000))
+SIZES = tuple(Shape(100, 64, 64, H) for H in (16, 32, 64, 128, 256, 512))
 MAX_BYTES = 200_000
 
 
@@ -85,11 +85,12 @@ def draw(scaling: Mapping[str, Any], paper: Mapping[str, Any], path: Path) -> No
 def _draw_lengths(axis: Any, found: Sequence[tuple[Shape, float]]) -> None:
     lengths = [shape.num_steps for shape, _ in found]
     seconds = [1e3 * s for _, s in found]
-    power = slope(lengths, seconds)
+    late = [n for n, length in enumerate(lengths) if length >= 1000]
+    power = slope([lengths[n] for n in late], [seconds[n] for n in late])
     axis.loglog(lengths, seconds, "o-", label="measured")
     linear = [seconds[-1] * length / lengths[-1] for length in lengths]
     axis.loglog(lengths, linear, "k:", lw=1, label="linear")
-    axis.set(title=f"Length: grows as T^{power:.2f}", xlabel="T (B=1, I=H=8)")
+    axis.set(title=f"Length: from T=1,000 on as T^{power:.2f}", xlabel="T (B=1, I=H=8)")
     axis.set_ylabel("ms, forward and backward")
     axis.legend(frameon=False)
 
@@ -109,7 +110,9 @@ def _draw_trials(axis: Any, paper: Mapping[str, Any]) -> None:
                 axis.loglog(*zip(*own, strict=True), style, label=f"{library}, {shape}", ms=4)
     axis.set(title="Trials side by side, one core", xlabel="trials (93-weight nets)")
     axis.set_ylabel("ns per time step of all trials")
-    axis.set_xscale("log", base=4)
+    lanes = sorted({row["num_lanes"] for row in paper["rows"]})
+    axis.set_xticks(lanes, [str(n) for n in lanes], minor=False)
+    axis.set_xticks([], minor=True)
     axis.legend(frameon=False, fontsize=8)
 
 
@@ -119,9 +122,11 @@ def _draw_sizes(axis: Any, by_row: Mapping[str, Sequence[tuple[Shape, float]]]) 
             sizes = [shape.num_units for shape, _ in found]
             seconds = [1e3 * s for _, s in found]
             axis.loglog(sizes, seconds, "o-", label=label)
-    axis.set(title="Hidden units", xlabel="H (T=100, B=32, I=64)")
+    axis.set(title="Hidden units", xlabel="H (T=100, B=64, I=64)")
     axis.set_ylabel("ms, forward and backward")
-    axis.set_xscale("log", base=2)
+    sizes = [shape.num_units for shape in SIZES]
+    axis.set_xticks(sizes, [str(n) for n in sizes])
+    axis.set_xticks([], minor=True)
     axis.legend(frameon=False)
 
 
@@ -135,7 +140,7 @@ def _draw_cores(
         f"H={shape.num_units}": alone / both
         for (shape, alone), (_, both) in zip(one, two, strict=True)
     }
-    gains |= {f"{n} trials": gain for n, gain in core_gains(paper).items()}
+    gains |= {f"{n} lanes": gain for n, gain in core_gains(paper).items()}
     axis.bar(range(len(gains)), list(gains.values()), width=0.6)
     axis.axhline(1, color="k", lw=0.8)
     axis.axhline(2, color="k", lw=0.8, ls=":")
