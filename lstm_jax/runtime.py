@@ -166,9 +166,13 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
     import jax  # only now: it reads the JAX_ variables at its import
 
     # Where jax was imported before, the environment comes too late for it; the config does not.
-    for setting in made:
+    for setting in list(made):
         if setting.name == "JAX_NUM_CPU_DEVICES":
-            jax.config.update("jax_num_cpu_devices", int(setting.value))
+            try:
+                jax.config.update("jax_num_cpu_devices", int(setting.value))
+            except RuntimeError:  # in a notebook, say, something was computed before
+                made.remove(setting)
+                del os.environ[setting.name]
         elif setting.name == "JAX_COMPILATION_CACHE_DIR":
             jax.config.update("jax_compilation_cache_dir", setting.value)
     return made

@@ -1,5 +1,9 @@
 """A batch spread over devices gives what it gives on one; settings for larger networks."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,3 +68,16 @@ def test_unsound_versions_are_refused_in_one_line(monkeypatch, capsys, version):
 @pytest.mark.parametrize("version", ["0.10.2", "0.11.0", "0.11.2", "0.12.0.1"])
 def test_sound_versions_are_taken(version):
     assert runtime.refusal(version) is None
+
+
+def test_a_setting_that_comes_too_late_is_not_made(tmp_path):
+    code = (
+        "import jax.numpy as jnp; jnp.ones(2).block_until_ready()\n"
+        "from lstm_jax import runtime\n"
+        "made = [setting.name for setting in runtime.configure(num_devices=2)]\n"
+        "import jax; print(jax.device_count(), 'JAX_NUM_CPU_DEVICES' in made)"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
+    clean |= {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "False"]), done.stderr
