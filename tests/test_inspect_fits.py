@@ -189,7 +189,7 @@ def test_forecasts_are_those_of_the_records(origins):
     assert "2 networks" in svg_of(draw_answers(looks)).decode()
 
 
-@pytest.mark.parametrize("kind", ["signals", "pieces", "origins"])
+@pytest.mark.parametrize("kind", ["pieces", "origins"])
 def test_every_picture_is_drawn(kind, request):
     run = open_fit(read_run(request.getfixturevalue(kind)))
     seen = run.look(0)
