@@ -249,6 +249,7 @@ def test_rounds_treat_variants_alike_and_share_programs():
         assert {s.variant for s in group.settings} == {group.variant}
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_ends_with_the_same_records(tmp_path):
     axes = ("hidden_size=3|5", "learning_rate=log:1e-3:1e-2")
     config = make_config(

@@ -65,7 +65,7 @@ def make_past(
       >>> found = make_past(np.arange(20.0) ** 2, 25, horizon=2, season=1, difference="last",
       ...                   valid_share=0.2)
       >>> found.inputs.shape, found.base.tolist(), int(found.train.sum()), int(found.valid.sum())
-      ((25, 1), [361.0, 361.0], 29, 8)
+      ((25, 1), [361.0, 361.0], 27, 8)
     """
     origin, split = len(past), len(past) - max(1, round(valid_share * len(past)))
     times = np.arange(origin)

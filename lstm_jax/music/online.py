@@ -61,7 +61,7 @@ def pieces(notes: np.ndarray, lengths: np.ndarray, num_classes: int = 3) -> Piec
     Example:
       >>> made = pieces(np.zeros((4, 9, 2), np.uint8), np.array([3, 4, 5, 9]), num_classes=2)
       >>> made.bounds, made.classes.tolist()
-      ((4, 9), [0, 0, 1, 1])
+      ((5, 9), [0, 0, 0, 1])
     """
     shares = np.linspace(0, 1, num_classes + 1)[1:]
     bounds = np.unique(np.quantile(lengths, shares, method="higher"))
@@ -243,7 +243,7 @@ def hidden_axes(make: Callable[[int], Network], size: int) -> Any:
     Example:
       >>> from lstm_jax import elman, network, readout
       >>> axes = hidden_axes(lambda h: network(elman(3, h), readout(h, 2)), 4)
-      >>> axes.cell.w_h, axes.cell.r_h, axes.readout.v, axes.readout.b
+      >>> axes.cell.w, axes.cell.r, axes.readout.v, axes.readout.b
       ((True, False), (True, True), (False, True), (False,))
     """
     small, large = (_shapes(make(s)) for s in (size, size + 1))
