@@ -60,6 +60,20 @@ def measure(
     return {"rows": made, "gemm": gemm, "settings": settings, "missing": missing}
 
 
+def joined(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Several results of `measure` as one.
+
+    Example:
+      >>> part = {"rows": [1], "gemm": {"a": 2.0}, "settings": {}, "missing": {}}
+      >>> joined(part, part | {"rows": [3], "gemm": {"b": 4.0}})
+      {'rows': [1, 3], 'gemm': {'a': 2.0, 'b': 4.0}, 'settings': {}, 'missing': {}}
+    """
+    made: dict[str, Any] = {"rows": [row for part in parts for row in part["rows"]]}
+    for name in ("gemm", "settings", "missing"):
+        made[name] = {key: value for part in parts for key, value in part[name].items()}
+    return made
+
+
 def _start(
     row: Row,
     shapes: Sequence[Shape],

@@ -69,7 +69,8 @@ def ours(shape: tuple[int, ...], symbols: int, programs: dict[str, Any]) -> dict
 
 def peers(shape: tuple[int, ...]) -> dict[str, Timed]:
     """Those that are installed, with one set of weights."""
-    own, timed = Shape(*shape), {}
+    T, B, D, H = shape
+    own, timed = Shape(T, B, D, H), {}
     for name in ("flax", "haiku", "equinox", "torch"):
         if importlib.util.find_spec(name):
             row = Row(name)

@@ -62,6 +62,8 @@ def layer_tables(record: Mapping[str, Any]) -> str:
         lines = []
         for label in dict.fromkeys(row["row"] for row in rows):
             own = {r["job"]: r for r in rows if (r["row"], r["shape"]) == (label, shape)}
+            if not own:  # not every kernel serves every type
+                continue
             forward, training = own["forward"], own["training"]
             line = [label]
             for r in (forward, training):
@@ -208,7 +210,9 @@ sequence at a time, its data drawn beforehand.""",
     "long": """Ours with the settings for small networks; *in segments* keeps the states of about
 2 sqrt(T) steps and runs forward once more.""",
     "large": "",
-    "scaling": "Forward and backward, ours alone; trials are the rows of the paper regime.",
+    "scaling": """Forward and backward, ours alone; trials are rows of the paper regime. Under 48
+units "auto" is the scan, whose weight gradients are added up over the devices at each step: there
+a batch that is spread wants `kernel="deferred"`.""",
 }
 NOT_RUN = (
     "Not run: no GPU was at hand. `python -m benchmarks --regimes=large` runs it where one is\n"

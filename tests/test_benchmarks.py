@@ -135,6 +135,19 @@ def test_bad_arguments_are_one_line(capsys, monkeypatch):
     assert "needs an NVIDIA GPU" in capsys.readouterr().err
 
 
+def test_cudnn_is_asked_for_float32_alone(monkeypatch):
+    asked = []
+
+    def noted(table, sizes, repeats, start):
+        asked.append(({row.kernel for row in table}, {size.dtype for size in sizes}))
+        return {"rows": [], "gemm": {}, "settings": {}, "missing": {}}
+
+    monkeypatch.setattr(command, "gpu_expected", lambda: True)
+    monkeypatch.setattr(command, "measure", noted)
+    command.run("large", 7, 2)
+    assert asked == [({"auto", "cudnn"}, {"float32"}), ({"auto"}, {"bfloat16"})]
+
+
 def test_the_power_of_growth():
     assert scaling.slope([1, 2, 4], [3, 6, 12]) == pytest.approx(1)
 
