@@ -11,9 +11,7 @@ characters per second and the loss on held-out text.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import headline, machine
+from benchmarks.process import Ended, Process, serve
 from configs.char_lm import get_config
 from lstm_jax import runtime
 from lstm_jax.config import Config
@@ -155,71 +154,37 @@ def pytorch(config: Config, problem: Problem) -> tuple[Train, Judge]:
     return train, judge
 
 
-def work(library: str, text: str, batch: tuple[int, int]) -> None:
-    """The process of one library: answers each line of JSON that it reads."""
-    try:
-        config, problem = build(text, batch)
+def work(library: str, text: str, batch: Sequence[int]) -> None:
+    """The process of one library: so many updates for each question, for 0 the held-out loss."""
+
+    def prepare() -> tuple[dict[str, Any], Callable[[int], dict[str, float]]]:
+        config, problem = build(text, (batch[0], batch[1]))
         train, judge = {"ours": ours, "pytorch": pytorch}[library](config, problem)
-    except ModuleNotFoundError as error:
-        print(json.dumps({"missing": error.name}), flush=True)
-        return
-    train(2)  # compiles
-    print(json.dumps({"ready": True}), flush=True)
-    left = problem.train.num_steps - 2
-    for line in sys.stdin:
-        num = json.loads(line)
-        if not num:
-            print(json.dumps({"valid": judge()}), flush=True)
-            continue
-        left -= num
-        if left < 0:
-            print(f"the text has no {num - left} further batches: fewer --updates", file=sys.stderr)
-            return
-        start = time.perf_counter()
-        loss = train(num)
-        print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss}), flush=True)
+        train(2)  # compiles
+        left = problem.train.num_steps - 2
+
+        def answer(num: int) -> dict[str, float]:
+            nonlocal left
+            if not num:
+                return {"valid": judge()}
+            if num > left:
+                raise SystemExit(f"the text has no {num} further batches: fewer --updates")
+            left -= num
+            began = time.perf_counter()
+            loss = train(num)
+            return {"seconds": time.perf_counter() - began, "loss": loss}
+
+        return {"ready": True}, answer
+
+    serve(prepare)
 
 
-class Worker:
-    """A library's process, idle until it is asked."""
-
-    def __init__(self, library: str, text: str, batch: tuple[int, int]):
-        self.library = library
-        size = "x".join(map(str, batch))
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.char_lm", f"--worker={library}"),
-                *(f"--text={text}", f"--batches={size}"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).resolve().parents[1],
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        )
-        answer = self._read()
-        if "missing" in answer:
-            raise SystemExit(f"error: not installed: {answer['missing']}")
-
-    def ask(self, num: int) -> dict[str, float]:
-        """So many updates, or for 0 the held-out loss."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{num}\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            status = self._process.wait()
-            raise SystemExit(f"error: {self.library} ended with status {status}; see above")
-        return json.loads(line)
+def start(library: str, text: str, batch: tuple[int, int]) -> Process:
+    """A library's process, built and warm; SystemExit where it is not installed."""
+    process = Process("benchmarks.char_lm", [library, text, batch], {"JAX_PLATFORMS": "cpu"})
+    if "missing" in process.ready:
+        raise SystemExit(f"error: not installed: {process.ready['missing']}")
+    return process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -240,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:
-        work(options.worker, options.text, options.batches[0])
+        work(*json.loads(options.worker))
         return 0
     about = machine("benchmarks.char_lm")
     made = runtime.settings(small=False)
@@ -248,7 +213,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(headline(about))
     rows = []
     for batch in options.batches:
-        found = compare(options, batch)
+        try:
+            found = compare(options, batch)
+        except Ended as error:
+            raise SystemExit(f"error: {batch[0]}x{batch[1]}: {error}") from None
         print(table(found, batch))
         rows += found
     if options.json:
@@ -268,15 +236,15 @@ def _batch(text: str) -> tuple[int, int]:
 
 def compare(options: argparse.Namespace, batch: tuple[int, int]) -> list[dict[str, Any]]:
     """The figures of each library for batches of one size."""
-    workers = [Worker(library, options.text, batch) for library in LABELS]
+    workers = {library: start(library, options.text, batch) for library in LABELS}
     blocks: dict[str, list[dict[str, float]]] = {library: [] for library in LABELS}
-    for worker in workers:
+    for worker in workers.values():
         worker.ask(options.updates)  # a program for several devices is compiled again
     for _ in range(options.blocks):
-        for worker in workers:
-            blocks[worker.library].append(worker.ask(options.updates))
-    valid = {worker.library: worker.ask(0)["valid"] for worker in workers}
-    for worker in workers:
+        for library, worker in workers.items():
+            blocks[library].append(worker.ask(options.updates))
+    valid = {library: worker.ask(0)["valid"] for library, worker in workers.items()}
+    for worker in workers.values():
         worker.close()
     characters = options.updates * batch[0] * batch[1]
     return [

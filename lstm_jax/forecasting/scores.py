@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.summary import paired_interval
+
 
 class Score(NamedTuple):
     """One method over all origins.
@@ -161,18 +163,7 @@ def _interval(
     samples: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]
 ) -> tuple[float, float]:
     """95% bootstrap interval of a statistic, origins drawn with replacement."""
-    from scipy.stats import bootstrap
-
     value = float(statistic(*samples, axis=-1))
     if len(samples[0]) < 2 or all(np.ptp(sample) == 0 for sample in samples):
         return value, value
-    drawn = bootstrap(
-        samples,
-        statistic,
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=4000,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(drawn.low), float(drawn.high)
+    return paired_interval(samples, statistic)

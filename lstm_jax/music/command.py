@@ -20,6 +20,7 @@ from lstm_jax.record.archive import pretty, put_in_place, write_beside
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import writing
 from lstm_jax.report.pictures import png_of
+from lstm_jax.summary import paired_interval
 from lstm_jax.tables import format_count, markdown_table
 
 GENERATE: Fields = {
@@ -70,7 +71,6 @@ def interval(found: Likelihood) -> tuple[float, float]:
       >>> interval(Likelihood(np.array([8.0, 16.0]), np.array([1, 2])))
       (8.0, 8.0)
     """
-    from scipy.stats import bootstrap
 
     def ratio(nll: np.ndarray, frames: np.ndarray, axis: int = -1) -> np.ndarray:
         return nll.sum(axis=axis) / frames.sum(axis=axis)
@@ -79,16 +79,7 @@ def interval(found: Likelihood) -> tuple[float, float]:
     nll, frames = found.nll[there], found.frames[there].astype(float)
     if np.ptp(nll / frames) == 0:
         return found.per_frame, found.per_frame
-    drawn = bootstrap(
-        (nll, frames),
-        ratio,
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=4000,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(drawn.low), float(drawn.high)
+    return paired_interval((nll, frames), ratio)
 
 
 def result_of(entry: Entry) -> Result:
