@@ -121,7 +121,8 @@ def _build_criterion(config: Config) -> StopRule | Exam:
         stages = [Stage("ST1", config.exam_wrong_below)]
         if config.exam_error_below is not None:
             stages.append(Stage("ST2", config.exam_wrong_below, config.exam_error_below))
-        return exam(config.exam_every, config.exam_size, tuple(stages))
+        fixed = config.exam_set == "fixed"
+        return exam(config.exam_every, config.exam_size, tuple(stages), fixed=fixed)
     if config.wrong_below == 1:
         rules = [consecutive_correct(config.num_correct)]
     else:

@@ -29,14 +29,17 @@ class Exam(NamedTuple):
       every: training sequences from one exam to the next.
       num: test sequences in an exam.
       stages: what is to be passed, each once, in any exam; with the last one a trial is SOLVED.
+      fixed: whether all exams of a trial ask the same sequences; else each draws its own, and a
+        trial that takes many of them passes with a lucky draw.
     """
 
     every: int
     num: int
     stages: tuple[Stage, ...]
+    fixed: bool = False
 
 
-def exam(every: int, num: int, stages: tuple[Stage, ...]) -> Exam:
+def exam(every: int, num: int, stages: tuple[Stage, ...], *, fixed: bool = False) -> Exam:
     """An `Exam` with its values checked.
 
     Raises:
@@ -61,7 +64,7 @@ def exam(every: int, num: int, stages: tuple[Stage, ...]) -> Exam:
             raise ValueError(
                 f"{stage.name}: error_below={stage.error_below} is not valid; it must be positive"
             )
-    return Exam(every, num, stages)
+    return Exam(every, num, stages, fixed)
 
 
 def take(

@@ -327,8 +327,9 @@ def make_trial(
 
     def examine_lanes(states: TrialState) -> TrialState:
         assert exam is not None
+        drawn_at = jnp.zeros_like(states.sequences) if exam.fixed else states.sequences
         keys = jax.vmap(lambda key, s: draws.wrap(draws.fold_in(draws.fold_in(key, _EXAM), s)))(
-            states.key, states.sequences
+            states.key, drawn_at
         )
         running = states.status == RUNNING
         needed = (states.passed < 0) & running[:, None]

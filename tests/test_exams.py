@@ -155,6 +155,7 @@ RATE, RANGE = 0.3, 1.0
 CAP = 170
 EXAM_STREAM = 3
 SMALL = exam(EVERY, NUM, (Stage("ST1", 6), Stage("ST2", 6, 0.17)))
+SETS = {"fresh": SMALL, "fixed": SMALL._replace(fixed=True)}
 
 
 def make(max_sequences=CAP, held=SMALL, **options):
@@ -165,10 +166,10 @@ def make(max_sequences=CAP, held=SMALL, **options):
     )  # fmt: skip
 
 
-def run(chunk, num_lanes=8):
+def run(chunk, num_lanes=8, set_="fresh"):
     finals = {}
     records = run_trials(
-        make(),
+        make(held=SETS[set_]),
         jax.random.key(ROOT, impl="threefry2x32"),
         num_trials=NUM_TRIALS,
         num_lanes=num_lanes,
@@ -182,8 +183,8 @@ def run(chunk, num_lanes=8):
 
 
 @lru_cache
-def reference():
-    return run(chunk=50)
+def reference(set_="fresh"):
+    return run(chunk=50, set_=set_)
 
 
 @lru_cache
@@ -207,8 +208,8 @@ def weights_at_exams():
 
 
 @lru_cache
-def exam_sequences():
-    """By their addresses: of each trial and exam, ``NUM`` of them."""
+def exam_sequences(set_):
+    """By their addresses: of each trial and exam, ``NUM`` of them; a fixed set's are at 0."""
     task = make_task()
 
     @jax.jit
@@ -218,7 +219,7 @@ def exam_sequences():
         stream = jax.random.fold_in(jax.random.fold_in(key, n), EXAM_STREAM)
 
         def of_exam(s):
-            key = jax.random.fold_in(stream, s)
+            key = jax.random.fold_in(stream, s if set_ == "fresh" else 0)
             return jax.vmap(lambda number: task.sample(jax.random.fold_in(key, number)))(
                 jnp.arange(NUM, dtype=jnp.int32)
             )
@@ -229,12 +230,12 @@ def exam_sequences():
 
 
 @lru_cache
-def passed_by_numpy(n):
+def passed_by_numpy(n, set_="fresh"):
     """Sequences until each stage is first passed, for a trial that is trained on to the cap."""
     passed = {}
     for k in range(CAP // EVERY):
         params = jax.tree.map(lambda leaf, k=k: leaf[n, k], weights_at_exams())
-        shown = jax.tree.map(lambda leaf, k=k: leaf[n, k], exam_sequences())
+        shown = jax.tree.map(lambda leaf, k=k: leaf[n, k], exam_sequences(set_))
         arguments = {"block_size": 1}
         net = adapters.paper_net(params.cell, arguments, params.readout, "identity")
         errors = []
@@ -247,11 +248,12 @@ def passed_by_numpy(n):
     return passed
 
 
+@pytest.mark.parametrize("set_", SETS)
 @pytest.mark.parametrize("n", range(NUM_TRIALS))
-def test_records_of_a_run_with_exams(n):
+def test_records_of_a_run_with_exams(n, set_):
     """Each stage in the exam in which it was first passed; with the last one the trial ends."""
-    records, finals = reference()
-    expected = passed_by_numpy(n)
+    records, finals = reference(set_)
+    expected = passed_by_numpy(n, set_)
     record, final = records[n], finals[n]
     solved = "ST2" in expected
     assert record.trial == n
@@ -263,6 +265,10 @@ def test_records_of_a_run_with_exams(n):
         jax.tree.leaves(final.params), jax.tree.leaves(weights_at_exams()), strict=True
     ):
         np.testing.assert_allclose(leaf, others[n, at_end], rtol=1e-4, atol=1e-5)
+
+
+def test_a_fixed_set_makes_other_records():
+    assert reference("fixed")[0] != reference("fresh")[0]
 
 
 def test_the_trials_end_in_every_way():

@@ -199,6 +199,11 @@ EXAM: Fields = {
         100, "training sequences from one exam (with frozen weights) to the next", low=1, high=10**6
     ),
     "exam_size": Field(256, "test sequences of an exam", low=1, high=10**6),
+    "exam_set": Field(
+        "fresh",
+        "whether an exam draws its sequences, or a trial has one set for all its exams",
+        choices=("fresh", "fixed"),
+    ),
     "exam_wrong_below": Field(
         1, "fewer than this many of them may be wrong (ST1)", low=1, high=10**6
     ),
