@@ -10,7 +10,7 @@ from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
-from lstm_jax.types import Array, State
+from lstm_jax.types import Array, Params, State
 from lstm_jax.unroll import as_vectors, scan_until
 
 
@@ -18,16 +18,16 @@ class _Carry(NamedTuple):
     """What a step hands on: nothing here grows with T."""
 
     state: Array  # [Z] the cell's state as one vector
-    p: Array  # [Z, W] d state / d weights of the cell
+    p: Params  # [Z, ..] d state / d weights of the cell, in their tree
     outputs: Array  # [K] those of the last valid step
-    cell: Array  # [W] the gradient so far
+    cell: Params  # the gradient so far
     readout: ReadoutParams
 
 
 def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule:
     """The full gradient of any cell by forward sensitivities (Williams & Zipser 1989).
 
-    With s the state and w the weights of the cell, both as vectors, and y its outputs::
+    With s the state as a vector, w the weights of the cell, and y its outputs::
 
         p_t = ds_t/dw + (ds_t/ds_tm1) p_tm1,    p_0 = 0
         descend  - sum_k e_k (dnet_k/dy) (dy_t/dw + (dy_t/ds_tm1) p_tm1)   where a target is due
@@ -62,11 +62,10 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
     def rule(
         params: NetworkParams, example: Example, state: State | None = None
     ) -> tuple[Array, NetworkParams]:
-        w, as_params = ravel_pytree(params.cell)
         s, as_state = ravel_pytree(cell.initial_state() if state is None else state)
 
-        def advance(w: Array, s: Array, x: Array) -> tuple[Array, Array]:
-            new, y = cell.step(as_params(w), as_state(s), x)
+        def advance(w: Params, s: Array, x: Array) -> tuple[Array, Array]:
+            new, y = cell.step(w, as_state(s), x)
             return ravel_pytree(new)[0], y
 
         def step(carry: _Carry, inputs: tuple[Any, ...]) -> tuple[_Carry, Array | None]:
@@ -74,7 +73,7 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
             target = example.targets if target is None else target
             x = as_vectors(x[None], cell.input_size)[0]  # here: one vector at a time, not T
             x = jnp.where(valid, x, 0.0)  # so that padding cannot leak, whatever it holds
-            (new, y), pull = jax.vjp(lambda w, s: advance(w, s, x), w, carry.state)
+            (new, y), pull = jax.vjp(lambda w, s: advance(w, s, x), params.cell, carry.state)
             y = jnp.where(valid, y, 0.0)
 
             net, pull_readout = jax.vjp(
@@ -87,11 +86,18 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
 
             units = jnp.eye(new.size, dtype=new.dtype)
             by_w, by_s = jax.vmap(lambda unit: pull((unit, jnp.zeros_like(y))))(units)
+
+            def grown(now: Array, p: Array) -> Array:
+                return jnp.where(valid, now + jnp.tensordot(by_s, p, 1), p)
+
+            def descent(total: Array, now: Array, p: Array) -> Array:
+                return total + now + jnp.tensordot(through, p, 1)
+
             carry = _Carry(
                 state=jnp.where(valid, new, carry.state),
-                p=jnp.where(valid, by_w + by_s @ carry.p, carry.p),
+                p=jax.tree.map(grown, by_w, carry.p),
                 outputs=jnp.where(valid, outputs, carry.outputs),
-                cell=carry.cell + direct + through @ carry.p,
+                cell=jax.tree.map(descent, carry.cell, direct, carry.p),
                 readout=jax.tree.map(jnp.add, carry.readout, grad_readout),
             )
             return carry, outputs if every_step else None
@@ -101,9 +107,9 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
         due = valid & require_mask(example) if every_step else steps == example.length - 1
         start = _Carry(
             state=s,
-            p=jnp.zeros((s.size, w.size), w.dtype),
-            outputs=jnp.zeros(readout.output_size, w.dtype),
-            cell=jnp.zeros_like(w),
+            p=jax.tree.map(lambda w: jnp.zeros((s.size, *w.shape), w.dtype), params.cell),
+            outputs=jnp.zeros(readout.output_size, s.dtype),
+            cell=jax.tree.map(jnp.zeros_like, params.cell),
             readout=jax.tree.map(jnp.zeros_like, params.readout),
         )
 
@@ -112,7 +118,7 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
             final, outputs = scan_until(step, start, xs, example.length)
         else:
             final, outputs = jax.lax.scan(step, start, xs)
-        grads = NetworkParams(as_params(final.cell), final.readout)
+        grads = NetworkParams(final.cell, final.readout)
         return final.outputs if outputs is None else outputs, grads
 
     return rule
