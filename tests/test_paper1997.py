@@ -13,7 +13,9 @@ import pytest
 
 from experiments.paper1997 import ORDER, PAPER
 from lstm_jax.paper import main
-from lstm_jax.paper.selection import items_of
+from lstm_jax.paper.estimates import estimate, runs_on_file
+from lstm_jax.paper.records import RowRecords
+from lstm_jax.paper.selection import build_row, items_of
 from lstm_jax.report import load_records
 from lstm_jax.report.results import BEGIN, END
 from lstm_jax.rows import INTERRUPTED
@@ -100,6 +102,37 @@ def test_dry_run_says_a_line_a_row(capsys):
     ]
     assert "adding:t100" in lines[1] and "93 | 93 weights" in lines[1] and "3 trials" in lines[1]
     assert total.startswith("5 rows, 15 trials, about ")
+
+
+def test_the_expected_time_is_that_of_the_run_on_file():
+    item = items_of(PAPER)["t7-t500"]  # cap 500,000; 500 to 550 steps, 525 in the mean
+    row = build_row(item, num_trials=3)
+    run = RowRecords([{"num_sequences": n} for n in (100_000, 900_000)], {"ns_per_trial_step": 7})
+    expected = 3 * (100_000 + 500_000) / 2 * 525 * 7e-9
+    found = estimate(row, item, run)
+    assert found.measured and found.expected_seconds == pytest.approx(expected, abs=0.06)
+    lower = build_row(item, num_trials=3, max_sequences=50_000)
+    assert estimate(lower, item, run).expected_seconds == pytest.approx(expected / 6, abs=0.06)
+    nothing = estimate(row, item, None)
+    assert not nothing.measured and nothing.expected_seconds != found.expected_seconds
+
+
+def test_the_expected_time_of_a_row_without_a_published_number_comes_from_its_run():
+    item = items_of(PAPER)["t1-rtrl3"]
+    row = build_row(item)
+    assert estimate(row, item, None).expected_seconds is None
+    run = RowRecords([{"num_sequences": 1_000}], {"ns_per_trial_step": 1_000.0})
+    steps = 30 * 1_000 * row.built.trial.task.mean_length
+    assert estimate(row, item, run).expected_seconds == pytest.approx(1e-6 * steps, abs=0.06)
+
+
+def test_exported_runs_are_found_for_expected_times(checkout, tmp_path):
+    found = runs_on_file(checkout, [*ROWS, "t7-t100"])
+    assert sorted(found) == sorted(ROWS)
+    assert all(run.info["ns_per_trial_step"] > 0 for run in found.values())
+    assert runs_on_file(tmp_path, ROWS) == {}
+    (checkout / "rows.json").write_text("{")
+    assert runs_on_file(checkout, ROWS) == {}
 
 
 def test_no_published_row_is_forgotten():

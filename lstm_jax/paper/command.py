@@ -15,7 +15,7 @@ from lstm_jax import runtime
 from lstm_jax.config import exit_with
 from lstm_jax.experiment import this_command
 from lstm_jax.paper.command_line import Request, parse
-from lstm_jax.paper.estimates import estimate, measured_costs
+from lstm_jax.paper.estimates import estimate, runs_on_file
 from lstm_jax.paper.records import (
     differences,
     export,
@@ -107,9 +107,9 @@ def _report(request: Request) -> None:
 
 
 def _describe(rows: Sequence[Row], request: Request) -> int:
-    costs = measured_costs(results_folder(request.paper, ""))
+    on_file = runs_on_file(results_folder(request.paper, ""), list(request.items))
     estimates = [
-        estimate(row, item, costs.get(row.name))
+        estimate(row, item, on_file.get(row.name))
         for row, item in zip(rows, request.items.values(), strict=True)
     ]
     if request.json:
@@ -120,8 +120,8 @@ def _describe(rows: Sequence[Row], request: Request) -> int:
     known = [line.expected_seconds for line in estimates if line.expected_seconds is not None]
     print(
         f"{len(rows)} rows, {sum(line.num_trials for line in estimates)} trials, "
-        f"about {format_duration(sum(known))} for the {len(known)} with a published number, "
-        "without compiling"
+        f"about {format_duration(sum(known))} for the {len(known)} on file or with a published "
+        "number, without compiling"
     )
     return 0
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from lstm_jax.paper.records import ROWS
+from lstm_jax.paper.records import RowRecords, is_exported, read_records
 from lstm_jax.paper.selection import Item
 from lstm_jax.plan import plan
 from lstm_jax.rows import Row, count_weights
@@ -29,7 +28,7 @@ class Estimate(NamedTuple):
     num_lanes: int
     max_sequences: int
     expected_seconds: float | None  # None: the paper gives too little to tell
-    measured: bool  # whether by the cost of the committed run, or by a nominal one
+    measured: bool  # whether from a run on file, or from the paper's number and a nominal cost
     reading: str
 
     def __str__(self) -> str:
@@ -48,21 +47,23 @@ class Estimate(NamedTuple):
         return self._asdict()
 
 
-def estimate(row: Row, item: Item, ns_per_trial_step: float | None) -> Estimate:
-    """Sizes of a row, and the time it takes if it takes as many sequences as the paper's.
+def estimate(row: Row, item: Item, run: RowRecords | None) -> Estimate:
+    """Sizes of a row, and the time its training takes.
 
-    ns_per_trial_step: as measured over all lanes and devices; None: a nominal cost is taken.
+    run: a run of the row on file. It tells how many sequences a trial goes through (no more than
+    the cap now) and what a trial-step costs. None: the paper's number of sequences and a nominal
+    cost are taken, where the paper gives one.
     """
     layout = plan(row.built, row.config, len(jax.devices()))
+    cost, busy = _cost(run), row.config.num_trials
+    measured = run is not None and cost is not None
+    sequences = _on_file(run, row) if run is not None else _published_sequences(row)
+    if cost is None:
+        cost = layout.ns_per_trial_step / layout.num_devices
+        # Idle lanes cost as much as others.
+        busy = -(-row.config.num_trials // layout.num_lanes) * layout.num_lanes
     seconds = None
-    sequences = _published_sequences(row)
     if sequences is not None:
-        if ns_per_trial_step is None:
-            cost = layout.ns_per_trial_step / layout.num_devices
-            # Idle lanes cost as much as others.
-            busy = -(-row.config.num_trials // layout.num_lanes) * layout.num_lanes
-        else:
-            cost, busy = ns_per_trial_step, row.config.num_trials
         seconds = round(1e-9 * cost * busy * sequences * row.built.trial.task.mean_length, 1)
     return Estimate(
         row.name,
@@ -74,18 +75,28 @@ def estimate(row: Row, item: Item, ns_per_trial_step: float | None) -> Estimate:
         layout.num_lanes,
         row.config.max_sequences,
         seconds,
-        ns_per_trial_step is not None,
+        measured,
         row.reading,
     )
 
 
-def measured_costs(folder: Path) -> Mapping[str, float]:
-    """ns per trial-step of the exported rows, by name; none where nothing was exported."""
+def runs_on_file(folder: Path, names: Sequence[str]) -> Mapping[str, RowRecords]:
+    """The exported rows, by name; none where nothing was exported or a file is damaged."""
     try:
-        infos = json.loads((folder / ROWS).read_bytes())
-        return {name: info["ns_per_trial_step"] for name, info in infos.items()}
-    except (OSError, ValueError, KeyError, AttributeError):
+        return read_records(folder, names) if is_exported(folder) else {}
+    except ValueError:
         return {}
+
+
+def _cost(run: RowRecords | None) -> float | None:
+    """ns per trial-step over all lanes and devices, as a run measured it."""
+    return None if run is None else run.info.get("ns_per_trial_step")
+
+
+def _on_file(run: RowRecords, row: Row) -> float:
+    """Sequences of a trial in the mean of a run, none beyond the cap there is now."""
+    counts = [min(r["num_sequences"], row.config.max_sequences) for r in run.records]
+    return sum(counts) / len(counts)
 
 
 def _published_sequences(row: Row) -> float | None:
