@@ -93,7 +93,8 @@ def take(
     Returns:
       ``[L, S]`` bool: passed now and needed.
     """
-    num_blocks = -(-exam.num // BLOCK)
+    side = min(BLOCK, exam.num)  # of test sequences side by side
+    num_blocks = -(-exam.num // side)
     wrong_below = jnp.array([stage.wrong_below for stage in exam.stages], jnp.int32)
     error_below = jnp.array([stage.error_below for stage in exam.stages], jnp.float32) * exam.num
 
@@ -103,7 +104,7 @@ def take(
 
     def block(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         k, wrong, error = state
-        numbers = k * BLOCK + jnp.arange(BLOCK, dtype=jnp.int32)
+        numbers = k * side + jnp.arange(side, dtype=jnp.int32)
         inside = jnp.minimum(numbers, exam.num - 1)
 
         def draw(key: Array, trial: Array) -> Example:

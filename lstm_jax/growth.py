@@ -7,6 +7,7 @@ of successive windows.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from lstm_jax.network import NetworkParams
@@ -91,5 +92,6 @@ def grow(
 
 
 def _with_output_weights(params: NetworkParams, v: Array) -> NetworkParams:
-    whole = jnp.concatenate([v, params.readout.v[:, v.shape[1] :]], axis=1)
+    # Written in place: a concatenation of 10,000 weights costs as much as their update.
+    whole = jax.lax.dynamic_update_slice(params.readout.v, v, (0, 0))
     return params._replace(readout=params.readout._replace(v=whole))

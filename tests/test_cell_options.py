@@ -146,6 +146,7 @@ OTHER_CELLS = ("mut1", "mut2", "mut3", "mgu", "irnn", "min_gru", "min_lstm", "sl
         (lambda: CELLS["lstm97"](2, 2, 2, bias="cells"), "bias.*hidden.*gates.*none"),
         (lambda: CELLS["lstm97"](2, 2, 2, g="tanh"), "g.*g2.*g1|g.*g1.*g2"),
         (lambda: CELLS["lstm97"](2, 2, 2, h="h2"), "h.*h1.*id"),
+        (lambda: CELLS["lstm97"](2, 2, 2, gate_bias="drawn"), "gate_bias.*stated.*added"),
         (lambda: CELLS["lstm97"](2, 2, 2, input_gate_bias=(-3.0,)), "input_gate_bias"),
         (lambda: CELLS["lstm97"](2, 2, 2, output_gate_bias=(1.0, 2.0, 3.0)), "output_gate_bias"),
         (

@@ -4,7 +4,7 @@ Properties run in float64, where a wrong term cannot hide in the rounding; float
 against it. Compiled functions are shared between the tests: compiling is most of their time.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,14 @@ import pytest
 from jax.test_util import check_vjp
 
 from lstm_jax.cells import CELLS
+from lstm_jax.kernels import many_answers
+from lstm_jax.network import network
+from lstm_jax.readout import readout
+from lstm_jax.tasks import Example
 from lstm_jax.unroll import unroll
 from tests import golden
 from tests.oracles import adapters
+from tests.oracles import lstm97 as paper
 from tests.tolerances import CHECK_GRADS, assert_close
 from tests.variants import LSTM97_VARIANTS, VARIANTS, D, T, make_cell, random_case, randomised
 
@@ -444,3 +449,38 @@ def test_a_length_outside_the_sequence_is_refused(length):
     cell = CELLS["elman"](input_size=3, hidden_size=5)
     with pytest.raises(ValueError, match=rf"length {length} is not within 0 \.\. 7"):
         unroll(cell, cell.init(jax.random.key(0)), jnp.zeros((7, 3)), length=length)
+
+
+@pytest.mark.parametrize("output_gate", [True, False])
+def test_the_first_step_of_lstm97_sees_gates_at_their_initial_activation(output_gate, float64):
+    """In the definition, and in the kernel that answers exams, without a state given."""
+    options = {"num_blocks": 2, "block_size": 2, "output_gate": output_gate, "initial_gate": 0.5}
+    cell = CELLS["lstm97"](3, **options)
+    net = network(cell, readout(4, 2))
+    rng = np.random.default_rng(0)
+    params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
+    xs = rng.normal(size=(3, 3))
+    oracle = adapters.paper_net(params.cell, options, params.readout)
+    steps = paper.forward(oracle, xs)
+    hs = unroll(cell, params.cell, xs)[1]
+    assert_close(hs, np.array([now.state.y_c for now in steps]))
+    lanes = jax.tree.map(lambda leaf: np.asarray(leaf)[None], params)
+    example = Example(xs[None, None], None, np.full((1, 1), 3, np.int32))
+    assert_close(
+        many_answers(net, "every_step")(lanes, example)[0, 0], np.array([now.y_k for now in steps])
+    )
+    zero = paper.forward(oracle._replace(initial_gate=0.0), xs)
+    assert np.abs(hs[0] - zero[0].state.y_c).max() > 0.01, "the option has to matter here"
+
+
+def test_added_gate_biases_are_the_drawn_ones_and_the_stated_ones():
+    """And no other weight differs."""
+    stated = {"input_gate_bias": (-1.0, -2.0), "output_gate_bias": (3.0, -5.0)}
+    key, made = jax.random.key(0), partial(CELLS["lstm97"], 3, 2, 2)
+    drawn, given = made().init(key), made(**stated).init(key)
+    added = made(**stated, gate_bias="added").init(key)
+    assert_close(added.b_i, drawn.b_i + np.float32(stated["input_gate_bias"]))
+    assert_close(added.b_o, drawn.b_o + np.float32(stated["output_gate_bias"]))
+    assert np.abs(drawn.b_i).min() > 0
+    for name in set(added._fields) - {"b_i", "b_o"}:
+        np.testing.assert_array_equal(getattr(added, name), getattr(given, name))

@@ -90,6 +90,26 @@ CASES = {
         mean_error=0.1,
         window=50,
     ),
+    # two readings at once: what the first step sees of the gates, and biases that are added
+    "embedded Reber grammar, gates start at one half": Case(
+        embedded_reber(),
+        {
+            "num_blocks": 2,
+            "block_size": 1,
+            "bias": "gates",
+            "output_gate_bias": (-1.0, -2.0),
+            "gate_bias": "added",
+            "initial_gate": 0.5,
+        },
+        {"bias": False},
+        0.5,
+        0.2,
+        60,
+        training.legal_most_active,
+        num_correct=1,
+        mean_error=0.1,
+        window=50,
+    ),
     # as Experiment 2a, the window of 2000 included
     "noise-free sequences, p=4": Case(
         long_lag_2a(p=4),

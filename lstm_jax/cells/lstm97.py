@@ -10,6 +10,7 @@ from lstm_jax.cells.cell import Cell, Parts, draw, from_parts, products, require
 from lstm_jax.types import Array
 
 BIASES = ("hidden", "gates", "none")
+GATE_BIASES = ("stated", "added")
 
 
 class Lstm97Params(NamedTuple):
@@ -49,6 +50,7 @@ class Lstm97Spec(NamedTuple):
     g: str
     h: str
     silent: bool = False
+    initial_gate: float = 0.0
 
 
 G_RANGES = {"g2": 2.0, "h1": 1.0}
@@ -94,6 +96,7 @@ def lstm97(
     bias: str = "hidden",
     input_gate_bias: tuple[float, ...] | None = None,
     output_gate_bias: tuple[float, ...] | None = None,
+    gate_bias: str = "stated",
     init_range: float = 0.1,
     recurrent: bool = True,
     silent: bool = False,
@@ -101,6 +104,7 @@ def lstm97(
     output_gate: bool = True,
     g: str = "g2",
     h: str = "h1",
+    initial_gate: float = 0.0,
 ) -> Cell:
     """The hidden layer of the 1997 experiments: B blocks of S memory cells each.
 
@@ -122,6 +126,7 @@ def lstm97(
       bias: which units have a bias: "hidden" (gates and cells), "gates", or "none".
       input_gate_bias: the initial biases of the B input gates; None draws them like the rest.
       output_gate_bias: the same for the output gates.
+      gate_bias: "stated" starts gates with these values; "added" adds them to drawn ones.
       init_range: weights start uniform in ``[-init_range, init_range]``; may be a traced scalar.
       recurrent: False lets hidden units see the inputs only (Experiments 2a and 2b).
       silent: the recurrent weights are there, and counted, but s is always zero: the units of the
@@ -132,6 +137,8 @@ def lstm97(
       g: squasher of the cell input: "g2" (range [-2, 2]), "g1" (logistic, [0, 1]) or "h1".
       h: squasher of the cell output: "h1" (range [-1, 1]), "id" or "g2". The legend of the
         paper's Table 10 swaps the ranges that its text and equations give to g and h.
+      initial_gate: what the first step sees of the gates: 0, as the text has it, or another
+        activation, such as the 0.5 of a gate without net input.
 
     Returns:
       A `Cell` with ``output_size = B * S``, `Lstm97Params` and `Lstm97State`.
@@ -152,6 +159,7 @@ def lstm97(
         ("bias", bias, BIASES),
         ("g", g, (*G_RANGES, "g1")),
         ("h", h, (*H_RANGES, "id")),
+        ("gate_bias", gate_bias, GATE_BIASES),
     ):
         if value not in choices:
             raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}")
@@ -182,12 +190,13 @@ def lstm97(
         drawn: dict[str, Any] = draw(key, init_range, shapes)
         for name, values in (("b_i", input_gate_bias), ("b_o", output_gate_bias)):
             if values is not None:
-                drawn[name] = jnp.asarray(values, drawn[name].dtype)
+                stated = jnp.asarray(values, drawn[name].dtype)
+                drawn[name] = drawn[name] + stated if gate_bias == "added" else stated
         absent: dict[str, Any] = dict.fromkeys(Lstm97Params._fields)
         return Lstm97Params(**absent | drawn)
 
     def initial_state() -> Lstm97State:
-        gate = jnp.zeros(num_blocks)
+        gate = jnp.zeros(num_blocks) + initial_gate
         cells = jnp.zeros(num_cells)
         return Lstm97State(c=cells, i=gate, o=gate if output_gate else None, h=cells)
 
@@ -231,7 +240,7 @@ def lstm97(
         init=init,
         initial_state=initial_state,
         truncate=truncate,
-        spec=Lstm97Spec(num_blocks, block_size, output_gate, g, h, silent),
+        spec=Lstm97Spec(num_blocks, block_size, output_gate, g, h, silent, initial_gate),
     )
 
 

@@ -59,13 +59,14 @@ def weights_of(params: Lstm97Params) -> Weights:
 def start(
     spec: Lstm97Spec, w: Array, lanes: tuple[int, ...], state: Lstm97State | None = None
 ) -> Now:
-    """What a sequence begins with: zeros, or the state given. `w` gives the dtype."""
+    """What a sequence begins with: the cell's initial state, or the state given. `w` gives the
+    dtype."""
     if state is not None:
         gates = [gate for gate in (state.i, state.o) if gate is not None]
         return Now(state.c, jnp.concatenate(gates), state.h)
     num_gates = spec.num_blocks * (2 if spec.output_gate else 1)
     cells = jnp.zeros((spec.num_blocks * spec.block_size, *lanes), w.dtype)
-    return Now(cells, jnp.zeros((num_gates, *lanes), w.dtype), cells)
+    return Now(cells, jnp.full((num_gates, *lanes), spec.initial_gate, w.dtype), cells)
 
 
 def advance(

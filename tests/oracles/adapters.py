@@ -41,6 +41,7 @@ def paper_net(params, arguments, readout=None, activation="logistic", direct=Fal
         output=activation,
         see_gates=arguments.get("see_gates", True),
         silent=arguments.get("silent", False),
+        initial_gate=arguments.get("initial_gate", 0.0),
     )
 
 

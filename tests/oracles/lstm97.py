@@ -64,6 +64,7 @@ class Net(NamedTuple):
     output: str  # "logistic" or "identity"
     see_gates: bool = True  # else the hidden units see cell outputs only
     silent: bool = False  # the recurrent weights are there, their sources are zero
+    initial_gate: float = 0.0  # activation of the gates before the first step
 
 
 class State(NamedTuple):
@@ -97,8 +98,9 @@ def vectors(w, r, b):
 
 def zero_state(net):
     blocks, cells = len(net.W_in), len(net.W_c)
-    y_out = None if net.W_out is None else np.zeros(blocks)
-    return State(np.zeros(cells), np.zeros(blocks), y_out, np.zeros(cells))
+    gates = np.full(blocks, net.initial_gate)
+    y_out = None if net.W_out is None else gates
+    return State(np.zeros(cells), gates, y_out, np.zeros(cells))
 
 
 def sources(net, x, before, with_bias):
