@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.readings import SEARCH
+from lstm_jax.build import build_trial
 from lstm_jax.paper.selection import items_of
 from lstm_jax.record.lines import append_line
 from lstm_jax.search import command, main
@@ -41,7 +42,9 @@ def groups(row, design="single", names=None, trials=8):
 # ---- readings and programs
 
 
-@pytest.mark.parametrize(("design", "number"), [("single", 9), ("pairs", 9 + 27), ("full", 192)])
+@pytest.mark.parametrize(
+    ("design", "number"), [("single", 14), ("pairs", 14 + 76), ("full", 9 * 2**9)]
+)
 def test_designs(design, number):
     readings = readings_of(FACTORS, design)
     assert reading_name(readings[0]) == "text"
@@ -61,7 +64,11 @@ def test_learning_rate_and_init_share_a_program():
         "output_delta=no_derivative",
         "ranges=swapped",
         "sees=cells",
+        "sees=zeros",
         "input_gate_bias=drawn",
+        "gate_bias=added",
+        "initial_gate=0.5",
+        "gradient_rule=full",
     ]
     assert all(group.num_trials == 8 for group in others)
     both = groups("t7-t100", "full", {"init_scale", "factor"})
@@ -89,10 +96,37 @@ def test_the_text_is_not_our_default():
         ("t2-lstm-2b", "sees", False),
         ("t8-140", "input_gate_bias", False),  # drawn as the text has it
         ("t4-t100-n1", "input_gate_bias", True),
+        ("t4-t100-n1", "exam_set", True),
+        ("t1-lstm-3x2-0.5", "exam_set", False),  # both of its sets are fixed
+        ("t8-140", "gate_bias", False),
+        ("t1-lstm-3x2-0.5", "initial_gate", True),
+        ("t3-q50-p50", "initial_gate", False),  # nobody hears the gates
+        ("t2-lstm-2b", "gradient_rule", True),
     ],
 )
 def test_a_change_without_meaning_makes_no_program(row, factor, applies):
     assert len(groups(row, names={factor})) == 1 + applies
+
+
+def test_a_point_with_two_other_answers_gives_two_readings():
+    text, cells, zeros = groups("t9-6a", "full", {"sees"})
+    assert [g.config().sees for g in (text, cells, zeros)] == ["all", "cells", "zeros"]
+
+
+def test_readings_of_the_cell_go_together():
+    names = {"gate_bias", "initial_gate", "gradient_rule"}
+    found = {g.name: g.config() for g in groups("t1-lstm-3x2-0.5", "full", names)}
+    assert len(found) == 8
+    config = found["gate_bias=added initial_gate=0.5 gradient_rule=full"]
+    assert config.cell_options == ("gate_bias=added", "initial_gate=0.5")
+    assert config.gradient_rule == "bptt"
+    assert build_trial(config).trial.network.cell.spec.initial_gate == 0.5
+
+
+def test_the_full_gradient_knows_no_updates_in_steps():
+    names = {"update_every", "gradient_rule"}
+    found = [g.name for g in groups("t1-lstm-3x2-0.5", "full", names)]
+    assert found == ["text", "update_every=step", "gradient_rule=full"]
 
 
 def test_the_cap_is_whole_exams():
@@ -274,6 +308,7 @@ def test_the_committed_page_has_the_committed_records():
     [
         (["--design=double"], ["--design=double", "single"]),
         (["--factors=output"], ["output", "nearest: output_unit"]),
+        (["--factors=sees,see"], ["see", "nearest: sees"]),
         (["--factors="], ["--factors=", "names"]),
         (["--rows=t9-6c"], ["t9-6c", "no such row"]),
         (["--rows=t1-elman"], ["t1-elman", "rival"]),

@@ -48,8 +48,8 @@ def _request(search: Search, argv: Sequence[str]) -> Request:
         raise ConfigError("--dry_run --report: give one of them")
     if given.design not in DESIGNS:
         raise ConfigError(f"--design={given.design}: {no_such('design', given.design, DESIGNS)}")
-    known = {factor.name: factor for factor in search.factors}
-    names = _listed("factors", given.factors) or tuple(known)
+    known = tuple(dict.fromkeys(factor.name for factor in search.factors))
+    names = _listed("factors", given.factors) or known
     for name in names:
         if name not in known:
             raise ConfigError(f"--factors={given.factors}: {no_such('factor', name, known)}")
@@ -66,7 +66,7 @@ def _request(search: Search, argv: Sequence[str]) -> Request:
     return Request(
         search,
         choose(search.paper, items_of(search.paper), rows=rows),
-        tuple(factor for name, factor in known.items() if name in names),
+        tuple(factor for factor in search.factors if factor.name in names),
         given.design,
         check_value("--trials", trials, Field(6, "", low=1, high=10_000)),
         check_value("--max_ratio", ratio, Field(4.0, "", low=0.01, high=1000.0)),
@@ -91,7 +91,11 @@ def _flags(search: Search, argv: Sequence[str]) -> argparse.Namespace:
             "single: the text and each single change (the default); pairs: two changes as well; "
             "full: all combinations",
         ),
-        "factors": ("NAMES", None, f"of {', '.join(f.name for f in search.factors)}; all of them"),
+        "factors": (
+            "NAMES",
+            None,
+            f"of {', '.join(dict.fromkeys(f.name for f in search.factors))}; all",
+        ),
         "rows": ("NAMES", None, f"rows of the paper; unless given {','.join(search.rows)}"),
         "trials": ("N", "6", "trials of each reading on each row; 6"),
         "max_ratio": ("X", "4", "a trial is given up at X times the paper's mean; 4"),

@@ -18,12 +18,15 @@ Values: TypeAlias = dict[str, Any]
 
 
 class Factor(NamedTuple):
-    """One open point.
+    """One open point, and one answer to it that is not the text's.
+
+    A point with more such answers stands in a list of factors once for each, under the same name;
+    no reading has two of them.
 
     Attributes:
       name: what `--factors` calls it.
       text: what the text has, in words.
-      level: the other level, the only one; as readings are named: ``name=level``.
+      level: the other level; as readings are named: ``name=level``.
       meaning: what it is, in words.
       change: ``values of the config -> those that change``.
       applies: whether it means anything for a row, given the values and the task's timing.
@@ -37,6 +40,10 @@ class Factor(NamedTuple):
     change: Callable[[Mapping[str, Any]], Values]
     applies: Callable[[Mapping[str, Any], str], bool] = lambda values, timing: True
     per_lane: bool = False
+
+
+def _option(values: Mapping[str, Any], option: str) -> Values:
+    return {"cell_options": (*values["cell_options"], option)}
 
 
 FACTORS = (
@@ -89,6 +96,14 @@ FACTORS = (
         lambda values, timing: values["sees"] == "all",
     ),
     Factor(
+        "sees",
+        "all",
+        "zeros",
+        "the same; zeros: the weights are there and carry nothing",
+        lambda values: {"sees": "zeros"},
+        lambda values, timing: values["sees"] == "all",
+    ),
+    Factor(
         "update_every",
         "sequence",
         "step",
@@ -103,6 +118,38 @@ FACTORS = (
         "initial input-gate biases; drawn: like the weights; rows with stated ones only",
         lambda values: {"input_gate_bias": ()},
         lambda values, timing: bool(values["input_gate_bias"]),
+    ),
+    Factor(
+        "gate_bias",
+        "stated",
+        "added",
+        "whether stated gate biases are the initial ones, or are added to drawn ones",
+        lambda values: _option(values, "gate_bias=added"),
+        lambda values, timing: bool(values["input_gate_bias"] or values["output_gate_bias"]),
+    ),
+    Factor(
+        "initial_gate",
+        "0",
+        "0.5",
+        "what the first step of a sequence sees of the gates; 0.5: a gate without net input",
+        lambda values: _option(values, "initial_gate=0.5"),
+        lambda values, timing: values["sees"] == "all",
+    ),
+    Factor(
+        "gradient_rule",
+        "truncated",
+        "full",
+        "whether errors flow back through all connections; with updates once a sequence only",
+        lambda values: {"gradient_rule": "bptt"},
+        lambda values, timing: values.get("update_every") != "step",
+    ),
+    Factor(
+        "exam_set",
+        "fixed",
+        "fresh",
+        "whether exams draw their test sequences anew; rows that are tested on one set only",
+        lambda values: {"exam_set": "fresh"},
+        lambda values, timing: values.get("exam_set") == "fixed",
     ),
 )
 
@@ -141,7 +188,7 @@ def readings_of(factors: Sequence[Factor], design: str) -> list[tuple[Factor, ..
     """The readings of a design, each as the factors that are not as the text has them.
 
     single: the text and each single change. pairs: two changes as well. full: all combinations.
-    What an identity output unit makes meaningless is left out.
+    What an identity output unit makes meaningless is left out, and two answers to one point.
 
     Example:
       >>> [reading_name(reading) for reading in readings_of(FACTORS[:2], "pairs")]
@@ -152,7 +199,8 @@ def readings_of(factors: Sequence[Factor], design: str) -> list[tuple[Factor, ..
     for num in range(min(most, len(factors)) + 1):
         for reading in itertools.combinations(factors, num):
             names = {factor.name for factor in reading}
-            if not {"output_unit", "output_delta"} <= names:
+            one_each = len(names) == len(reading)
+            if one_each and not {"output_unit", "output_delta"} <= names:
                 found.append(reading)
     return found
 

@@ -275,8 +275,8 @@ def _limits(
         "A reading that is slower than the cap is known by a bound only. With so few trials a "
         "ratio is uncertain by some 20 to 40 per cent, and failures rarer than about one in five "
         "may not show. One trial more or less that is solved moves a score by a few units: "
-        "readings that close are not told apart. Each factor has two levels; changes that help "
-        "only together show in `--design=pairs` and `--design=full`, not in single changes.",
+        "readings that close are not told apart. Changes that help only together show in "
+        "`--design=pairs` and `--design=full`, not in single changes.",
     ]
 
 
