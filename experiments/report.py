@@ -9,8 +9,10 @@ player that steps through a sequence: input, gates, state and output move togeth
 """
 
 import sys
+from functools import partial
 
 from experiments.deviations import TITLES
+from experiments.inspect import open_fit
 from lstm_jax.experiment import published
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.report.command import main
@@ -30,4 +32,5 @@ def paper_row(run: RunFiles) -> PaperRow | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__ or "", paper_row, look_inside))
+    look = partial(look_inside, open_fit=open_fit)
+    sys.exit(main(__doc__ or "", paper_row, look))

@@ -75,6 +75,32 @@ def make_fit(path, num_epochs=3, finished=True):
     return path
 
 
+def make_fits(path, num_finished=4):
+    """The folder of two cross-validations of two folds, some of their fits ended."""
+    config = {"data": "own", "num_epochs": 3, "num_folds": 2, "num_seeds": 2}
+    with RunFolder.open(path, config, "all", unit="fit") as folder:
+        folder.write_provenance(device_kind="cpu", num_devices=1)
+        for fit in range(num_finished):
+            measures = {"loss": 0.5 + fit / 8, "accuracy": 0.75 + fit / 100}
+            record = {"fit": fit, "row": "all", "seed": fit // 2, "fold": fit % 2}
+            record |= {"num_weights": 321, "best_epoch": 2, "train_loss": [0.7, 0.6, 0.5]}
+            record |= {"valid_loss": [0.8, 0.7, 0.75], "valid": measures}
+            folder.append(record | {"test": measures, "answers": [0, 1]})
+    return path
+
+
+def make_origins(path, num_finished=3):
+    """The folder of forecasts two steps ahead: the network is one off, persistence three."""
+    with RunFolder.open(path, {"series": "own", "num_origins": 3}, "own") as folder:
+        folder.write_provenance(device_kind="cpu", num_devices=1)
+        for trial in range(num_finished):
+            record = {"trial": trial, "origin": 50 + trial, "label": str(1990 + trial)}
+            record |= {"truth": [5.0, 6.0], "forecasts": {"network": [6.0, 5.0]}}
+            record["forecasts"]["persistence"] = [2.0, 3.0]
+            folder.append_trial(record | {"updates": [7, 9], "intervals": {}})
+    return path
+
+
 def make_playback(title="trained, sequence 0", T=30, H=4, seed=0):
     """A sequence of the adding problem and arrays that a cell might have had."""
     rng = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from lstm_jax.inspect.pictures import draw_answers, draw_sequence, svg_of
 from lstm_jax.record import RunFolderError
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.weights import WEIGHTS, read_weights
+from lstm_jax.report.inside import look_inside
 from lstm_jax.unroll import unroll
 from tests.test_forecasting import FIELDS as SMALL_FORECAST
 from tests.test_forecasting import series, write_csv
@@ -198,6 +199,37 @@ def test_every_picture_is_drawn(kind, request):
     assert past.moments == run.moments(0)
     for name, array in seen.arrays.items():
         assert past.arrays[name][run.moments(0).index(run.last_moment(0))].shape == array.shape
+
+
+@pytest.mark.parametrize("kind", ["sentences", "origins"])
+def test_the_page_of_a_fit_plays_what_its_network_does(kind, request):
+    files = read_run(request.getfixturevalue(kind))
+    inside = look_inside(files, 1, 0, open_fit)
+    run = open_fit(files)
+    assert (inside.problem, len(inside.playbacks), len(inside.pictures)) == ("", 3, 3)
+    for shown, (number, moment) in zip(
+        inside.playbacks, ((0, None), (1, None), (0, 0)), strict=True
+    ):
+        seen = run.look(1, number, moment)
+        (output,) = (
+            p for p in shown.panels if p.name.startswith("output") and "gate" not in p.name
+        )
+        np.testing.assert_array_equal(output.values[:, : seen.outputs.shape[1]], seen.outputs)
+        verdict = seen.meta["verdict"]
+        assert verdict[1:] in shown.note and f"sequence {number}" in shown.title
+    assert "network untrained" in inside.playbacks[2].title
+    with pytest.raises(RunFolderError, match="has no trial 2; valid: 0, 1"):
+        look_inside(files, 2, 0, open_fit)
+
+
+def test_the_page_of_a_fit_without_its_data_says_so(sentences, tmp_path):
+    shutil.copytree(sentences, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["config"]["data"] = str(tmp_path / "gone.txt")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    inside = look_inside(read_run(tmp_path / "run"), None, 0, open_fit)
+    assert not inside.playbacks and "Nothing to see inside" in inside.problem
+    assert "gone.txt" in inside.problem
 
 
 def test_what_cannot_be_looked_into_is_one_line(signals, sentences, origins, tmp_path):

@@ -34,6 +34,36 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert run.sessions[0]["device_kind"] == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("unit", "settings", "asked", "word"),
+    [
+        ("trial", {"num_trials": 3}, 3, "trials"),
+        ("trial", {"num_origins": 4, "num_updates": 9}, 4, "origins"),
+        ("fit", {"num_seeds": 3, "num_epochs": 20}, 3, "fits"),
+        ("fit", {"num_seeds": 2, "num_folds": 3, "num_epochs": 20}, 6, "fits"),
+    ],
+)
+def test_a_run_is_finished_when_all_it_counts_is_on_file(tmp_path, unit, settings, asked, word):
+    with RunFolder.open(tmp_path, settings, "row", unit=unit) as folder:
+        for number in reversed(range(asked)):
+            assert not read_run(tmp_path).is_finished
+            folder.append({unit: number, "status": "SOLVED", "num_sequences": 9})
+    run = read_run(tmp_path)
+    assert run.is_finished and (run.counted.word, run.num_asked) == (word, asked)
+    assert [record[unit] for record in run.records] == list(range(asked))
+    assert run.trials == (run.records if word == "trials" else [])
+
+
+def test_a_fit_is_finished_with_its_result_whatever_its_epochs(tmp_path):
+    with RunFolder.open(tmp_path, {"num_epochs": 2}, "row", unit="epoch") as folder:
+        for epoch in (1, 2):
+            folder.append({"epoch": epoch})
+        assert not read_run(tmp_path).is_finished  # the test is still to come
+        folder.write_result({"best_epoch": 1})
+    assert read_run(tmp_path).is_finished
+    assert [record["epoch"] for record in read_run(tmp_path).records] == [1, 2]
+
+
 def test_a_run_that_another_process_holds_is_read_and_left_as_it_is(tmp_path):
     path = make_run(tmp_path / "run")
     with RunFolder.open(path, CONFIG, "t100"), open(path / "trials.jsonl", "ab") as file:

@@ -20,7 +20,7 @@ from lstm_jax.report.inside import look_inside
 from lstm_jax.report.player import MOST_UNITS, Panel, Playback, player_html
 from lstm_jax.report.run_page import Inside, Picture, RunReport, run_html
 from lstm_jax.tasks.reber import SYMBOLS
-from tests.pages import Page, make_fit, make_playback, make_run
+from tests.pages import Page, make_fit, make_fits, make_origins, make_playback, make_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,14 +86,16 @@ def test_a_run_that_the_paper_does_not_have(tmp_path):
 def test_a_folder_of_rows(tmp_path):
     for row, num in (("t100", 3), ("t1000", 0), ("t500", 1), ("modern", 3)):
         make_run(tmp_path / "table" / row, row=row, num_finished=num)
+    make_fits(tmp_path / "table" / "all")
+    make_origins(tmp_path / "table" / "own")
     text, words = report(tmp_path / "table")
     page = Page(text)
     assert page.open == [] and len(page.ids) == len(set(page.ids))
-    assert "2 of 4 rows have run to their end." in words
+    assert "4 of 6 rows have run to their end." in words
     heads = re.findall(r"<h2 id=[^>]*>(.*?)</h2>", text)
     assert heads == [
         *("All rows, paper and ours", "Rows of our own"),
-        *("Row modern", "Row t100", "Row t500", "Row t1000"),
+        *("Row all", "Row modern", "Row own", "Row t100", "Row t500", "Row t1000"),
     ]
     assert "853,000 | not run" in words and "209,000 | 60,000" in words
 
@@ -118,6 +120,44 @@ def test_a_fit_in_its_first_epochs(tmp_path):
     assert "unfinished 1 of at most 3 epochs" in words
     _, words = report(make_fit(tmp_path / "new", num_epochs=0, finished=False))
     assert "No epoch has ended yet." in words
+
+
+def test_many_fits_of_a_data_set(tmp_path):
+    path = make_fits(tmp_path / "fits")
+    (path / "table.md").write_text("| all | 0.765 <[0.7, 0.8]> |\n")
+    text, words = report(path)
+    assert 'class="state finished"' in text and Page(text).open == []
+    for said in (
+        "4 of 4 fits have ended.",
+        "test accuracy 0.7650 mean of 4, 0.7500 to 0.7800",
+        "weights 321",
+        "fit seed fold best epoch valid loss valid accuracy test loss test accuracy",
+        "3 1 1 2 0.8750 0.7800 0.8750 0.7800",
+        "| all | 0.765 <[0.7, 0.8]> |",
+    ):
+        assert said in words, said
+    text, words = report(make_fits(tmp_path / "some", num_finished=3))
+    assert 'class="state unfinished"' in text
+    assert "3 of 4 fits have ended; the numbers are of those and will change." in words
+    _, words = report(make_fits(tmp_path / "new", num_finished=0))
+    assert "No fit has ended yet." in words
+
+
+def test_forecasts_from_many_origins(tmp_path):
+    text, words = report(make_origins(tmp_path / "origins"))
+    assert 'class="state finished"' in text and Page(text).open == []
+    for said in (
+        "3 of 3 origins have ended.",
+        "mean absolute error 1 of 3 origins",
+        "best simple forecast 3 persistence",
+        "network 1 1 persistence 3 3",
+        "2 1992 1 3",
+    ):
+        assert said in words, said
+    text, words = report(make_origins(tmp_path / "some", num_finished=1))
+    assert 'class="state unfinished"' in text and "1 of 3 origins have ended; the" in words
+    _, words = report(make_origins(tmp_path / "new", num_finished=0))
+    assert "No origin has been forecast from yet." in words
 
 
 def test_the_player_has_what_was_recorded(tmp_path):

@@ -47,7 +47,6 @@ class FitRun:
       num_examples: ``trial -> number`` of what there is to look at.
       show: ``(params, trial, number) -> Look``, whose meta lacks what is the same in all fits:
         run, row, trial, sequence, sequences, status.
-      is_finished: whether all fits have ended; that of the files unless given.
     """
 
     def __init__(
@@ -56,10 +55,9 @@ class FitRun:
         kept: Kept,
         num_examples: Callable[[int], int],
         show: Callable[[Params, int, int], Look],
-        is_finished: bool | None = None,
     ):
         self.path, self.row, self.kept = files.path, files.row, kept
-        self.is_finished = files.is_finished if is_finished is None else is_finished
+        self.is_finished = files.is_finished
         self._num_examples, self._show = num_examples, show
 
     def num_sequences(self, trial: int) -> int:
@@ -139,8 +137,8 @@ class EpochWeights:
 
     def __init__(self, files: RunFiles, init: Callable[..., Params], config: Config):
         self._path, self._init, self._config = files.path, init, config
-        self._ends = [line["epoch"] for line in files.epochs]
-        self._best = [line["epoch"] for line in files.epochs if line.get("best")][-1:]
+        self._ends = [line["epoch"] for line in files.records]
+        self._best = [line["epoch"] for line in files.records if line.get("best")][-1:]
 
     def trials(self) -> list[int]:
         """There is one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from lstm_jax.config import Config
 from lstm_jax.fitting.inspecting import FitRun, LoggedWeights, fresh, require_data
 from lstm_jax.fitting.repeats import Repeat, Repeats
 from lstm_jax.inspect.looks import Look
-from lstm_jax.record.lines import load_lines
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.recording import record_classifier
 
@@ -41,7 +39,7 @@ def open_repeats(
       RunFolderError: in one line, for other data than those of the run, or without weights.
     """
     require_data(files, repeats.identity)
-    records = _records(files.path)
+    records = {record["fit"]: record for record in files.records}
     make: Callable[[int], Repeat] = cache(repeats.make)
     run = jax.jit(lambda *given: record_classifier(repeats.net, *given[:2], length=given[2])[1:])
 
@@ -83,9 +81,4 @@ def open_repeats(
         "epoch",
         said,
     )
-    return FitRun(files, kept, size, show, is_finished=len(records) == repeats.num_fits)
-
-
-def _records(path: Path) -> dict[int, Mapping[str, Any]]:
-    lines = load_lines(path / "fits.jsonl", lambda line: type(line["fit"]) is int)
-    return {line["fit"]: line for line in lines}
+    return FitRun(files, kept, size, show)

@@ -35,7 +35,7 @@ def open_forecasting(files: RunFiles, fields: Fields) -> FitRun:
     problem = build_forecasting(files.row, config)
     require_data(files, {"sha256_of_values": problem.identity})
     fit, series, horizon = problem.fit, problem.series, problem.walk.horizon
-    updates = {line["trial"]: line["updates"] for line in files.trials}
+    updates = {line["trial"]: line["updates"] for line in files.records}
 
     @cache
     def past_of(trial: int) -> Past:

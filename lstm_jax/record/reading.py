@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.record import archive
+from lstm_jax.record.counted import OF_TRIALS, Counted, counted_by
 from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, PROVENANCE, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
 from lstm_jax.record.refusal import reason, refuse
-
-EPOCHS = "epochs.jsonl"
 
 
 class RunFiles(NamedTuple):
@@ -27,36 +26,44 @@ class RunFiles(NamedTuple):
       path: the folder.
       row: the name of its row.
       config: its settings, as JSON has them: tuples are lists.
-      trials: the finished trials, by number.
+      counted: what it counts: trials, origins of forecasts, fits, or the epochs of one fit.
+      records: of those that have ended, by number.
       curves: ``{trial: [windows] mean error}``, of finished trials.
       curve_every: sequences to a window; 0 where there are no curves yet.
       sessions: of `provenance.json`, the first start first.
-      epochs: of a fit to a data set, which counts epochs in place of trials.
       result: of a fit that is finished; empty before.
     """
 
     path: Path
     row: str
     config: Mapping[str, Any]
-    trials: list[dict[str, Any]]
+    counted: Counted
+    records: list[dict[str, Any]]
     curves: dict[int, np.ndarray]
     curve_every: int
     sessions: list[dict[str, Any]]
-    epochs: list[dict[str, Any]]
     result: Mapping[str, Any]
 
     @property
-    def is_fit(self) -> bool:
-        """Whether this is a fit to a data set."""
-        return "num_epochs" in self.config
+    def trials(self) -> list[dict[str, Any]]:
+        """The records of a run of trials; of any other, none."""
+        return self.records if self.counted is OF_TRIALS else []
+
+    @property
+    def num_asked(self) -> int:
+        """How many records its settings ask for; of epochs, the most that there may be."""
+        return self.counted.asked(self.config)
 
     @property
     def is_finished(self) -> bool:
-        """Whether every trial that the config asks for has ended, or the fit."""
-        if self.is_fit:
+        """Whether all is on file that the settings ask for.
+
+        A fit may end before its last epoch, and is tried on the test part after it: it has its
+        result then, and before that it is not finished.
+        """
+        if self.counted.word == "epochs":
             return bool(self.result)
-        wanted = self.config.get("num_trials", self.config.get("num_origins", 1))
-        return len(self.trials) >= int(wanted)
+        return len(self.records) >= self.num_asked
 
 
 def find_runs(path: str | os.PathLike[str]) -> list[Path]:
@@ -107,21 +114,20 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         refuse(path / CONFIG, f'is not of a run of this version (no "format": "{FORMAT}")')
     if not isinstance(there.get("config"), dict):
         refuse(path / CONFIG, 'is damaged ("config" is missing)')
-    whole = _is_numbered if "num_origins" in there["config"] else _is_record
-    trials = load_lines(path / TRIALS, whole)
-    by_number = {line["trial"]: line for line in trials}
-    epochs = load_lines(path / EPOCHS, lambda line: type(line["epoch"]) is int)
+    counted = counted_by(there["config"])
+    lines = load_lines(path / f"{counted.unit}s.jsonl", counted.is_record)
+    by_number = {line[counted.unit]: line for line in lines}
     curves, curve_every = _read_curves(path / CURVES)
     provenance = _read_json(path / PROVENANCE) if (path / PROVENANCE).exists() else {}
     return RunFiles(
         path=path,
         row=str(there.get("row") or path.name),
         config=there["config"],
-        trials=[by_number[number] for number in sorted(by_number)],
+        counted=counted,
+        records=[by_number[number] for number in sorted(by_number)],
         curves=curves,
         curve_every=curve_every,
         sessions=[dict(one) for one in provenance.get("sessions") or ()],
-        epochs=epochs,
         result=_read_json(path / RESULT) if (path / RESULT).exists() else {},
     )
 
@@ -197,16 +203,6 @@ def _is_config(file: Path) -> bool:
     except ValueError:
         return True  # damaged: `read_run` says so
     return isinstance(found, dict) and "format" in found
-
-
-def _is_record(line: Mapping[str, Any]) -> bool:
-    number, count = line["trial"], line["num_sequences"]
-    return type(number) is int and number >= 0 and count >= 0 and isinstance(line["status"], str)
-
-
-def _is_numbered(line: Mapping[str, Any]) -> bool:
-    """Whether it is the record of an origin of forecasts."""
-    return type(line["trial"]) is int and line["trial"] >= 0
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lstm_jax.inspect.plots import OURS, SOLVED, UNSOLVED
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.report.grids import Grid
-from lstm_jax.tables import NONE, format_count, format_duration
+from lstm_jax.report.parts import figure_html, slug, table_html, wall_time
+from lstm_jax.report.pictures import line_panels, page_style, svg_of
+from lstm_jax.tables import NONE, format_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,14 +27,8 @@ def draw_epochs(epochs: Sequence[Mapping[str, Any]]) -> Figure:
       epochs: one or more lines of `epochs.jsonl`: "epoch", "train" and perhaps "valid", each
         ``{measure: value}``, and "best".
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     measures = measures_of(epochs)
-    figure = Figure(figsize=(8.4, 0.8 + 2.4 * len(measures)), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
+    figure, panels = line_panels(len(measures), 0.8 + 2.4 * len(measures), "epoch")
     for axes, measure in zip(panels, measures, strict=True):
         for part, color in PARTS.items():
             known = [(e["epoch"], e[part][measure]) for e in epochs if measure in e.get(part, {})]
@@ -42,11 +39,7 @@ def draw_epochs(epochs: Sequence[Mapping[str, Any]]) -> Figure:
             place = best[-1]["epoch"], best[-1]["valid"][measure]
             axes.plot(*place, "o", color=OURS, markersize=8, label=f"best: epoch {place[0]}")
         axes.set_ylabel(measure)
-        axes.grid(linewidth=0.6, alpha=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -74,7 +67,7 @@ def epochs_grid(epochs: Sequence[Mapping[str, Any]]) -> Grid:
 def fit_numbers(run: RunFiles) -> list[tuple[str, str, str]]:
     """The figures of a fit that matter most: (name, value, what stands below it)."""
     found = []
-    best = next((e for e in reversed(run.epochs) if e.get("best")), None)
+    best = next((e for e in reversed(run.records) if e.get("best")), None)
     if best is not None:
         part = "valid" if "valid" in best else "train"
         for measure, value in best[part].items():
@@ -84,8 +77,23 @@ def fit_numbers(run: RunFiles) -> list[tuple[str, str, str]]:
             found += [(f"{part} {name}", f"{value:.4f}", "") for name, value in values.items()]
     if run.result.get("num_weights"):
         found.append(("weights", format_count(run.result["num_weights"]), ""))
-    wall = sum(session.get("wall_seconds") or 0.0 for session in run.sessions)
-    return [*found, ("wall time", format_duration(wall), "")] if wall else found
+    return [*found, *wall_time(run)]
+
+
+def fit_parts(run: RunFiles) -> dict[str, str]:
+    """Curves, epochs and samples of a fit, as parts of a page."""
+    if not run.records:
+        return {"Epochs": "<p>No epoch has ended yet.</p>"}
+    with page_style():
+        figure = draw_epochs(run.records)
+    text = "Losses over epochs; the dot is the epoch with the least validation loss"
+    curves = figure_html(svg_of(figure, f"epochs-{slug(run.row)}", text), text)
+    parts = {"Learning curves": curves, "Epochs": table_html(epochs_grid(run.records))}
+    samples = sorted((run.path / "samples").glob("epoch-*.txt"))
+    if samples:
+        name, text = samples[-1].stem.replace("-", " "), samples[-1].read_text(errors="replace")
+        parts["Samples"] = f"<p>Of {escape(name)}.</p>\n<pre>{escape(text)}</pre>"
+    return parts
 
 
 def measures_of(epochs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
+from lstm_jax.record.reading import RunFiles
 from lstm_jax.report.grids import Cell, Grid, Note, Pair
+from lstm_jax.tables import format_duration
 
 
 def document(
@@ -163,6 +165,23 @@ def pairs_html(pairs: Iterable[tuple[str, str]], heads: tuple[str, str]) -> str:
         f"<table class='texts pairs'><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
     )
     return scroll(table, ", ".join(heads))
+
+
+def wall_time(run: RunFiles) -> list[tuple[str, str, str]]:
+    """The time that all starts of a run took, as a figure in large; none where it is not known."""
+    seconds = sum(session.get("wall_seconds") or 0.0 for session in run.sessions)
+    return [("wall time", format_duration(seconds), "")] if seconds else []
+
+
+def told_html(run: RunFiles) -> str:
+    """The table that the command of a finished run has left in its folder; "" where it has not."""
+    file = run.path / "table.md"
+    if not (run.is_finished and file.is_file()):
+        return ""
+    text = escape(file.read_text(encoding="utf-8", errors="replace").strip())
+    return (
+        f"<p>As the command tells it, with intervals:</p>\n{scroll(f'<pre>{text}</pre>', 'table')}"
+    )
 
 
 def prose(text: str) -> str:

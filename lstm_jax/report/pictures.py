@@ -123,6 +123,23 @@ def draw_ratios(tables: Sequence[ReportTable]) -> Figure:
     return figure
 
 
+def line_panels(number: int, height: float, xlabel: str) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of panels above each other, for lines over whole numbers."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(WIDTH, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
+    for axes in panels:
+        axes.grid(linewidth=0.6, alpha=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel(xlabel)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, list(panels)
+
+
 def svg_of(figure: Figure, name: str, description: str, *, themed: bool = True) -> str:
     """The figure as an SVG element to stand within a page, in the page's own colors.
 

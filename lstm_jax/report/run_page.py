@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 from lstm_jax.inspect.plots import draw_learning_curves
 from lstm_jax.inspect.run_text import flat, trial_cells
 from lstm_jax.record.reading import RunFiles, running_curves
-from lstm_jax.report.fit import draw_epochs, epochs_grid, fit_numbers
+from lstm_jax.report import fit, fits, origins
 from lstm_jax.report.grids import (
     HOW_TO_READ,
     Grid,
@@ -28,6 +28,7 @@ from lstm_jax.report.parts import (
     prose,
     slug,
     table_html,
+    wall_time,
 )
 from lstm_jax.report.pictures import page_style, svg_of
 from lstm_jax.report.player import Playback, player_html, player_script
@@ -37,11 +38,25 @@ from lstm_jax.tables import (
     NONE,
     PaperRow,
     format_count,
-    format_duration,
     format_median,
     format_paper_mean,
     format_ratio,
 )
+
+
+class DataKind(NamedTuple):
+    """A kind of run on a data set: its figures in large, and its parts of the page."""
+
+    numbers: Callable[[RunFiles], list[tuple[str, str, str]]]
+    parts: Callable[[RunFiles], dict[str, str]]
+
+
+DATA_KINDS = {
+    "epochs": DataKind(fit.fit_numbers, fit.fit_parts),
+    "fits": DataKind(fits.fits_numbers, fits.fits_parts),
+    "origins": DataKind(origins.origins_numbers, origins.origins_parts),
+}
+"""By what a run counts; runs of trials have the paper's table instead."""
 
 
 class Picture(NamedTuple):
@@ -103,14 +118,13 @@ def _folder(reports: Sequence[RunReport]) -> str:
 
 
 def _progress(run: RunFiles) -> str:
-    if run.is_fit:
-        done, asked = len(run.epochs), run.config.get("num_epochs", "?")
+    what, done, asked = run.counted.word, len(run.records), run.num_asked
+    if what == "epochs":
         ended = "" if run.is_finished else "; what follows is of those"
         return f"{done} of at most {asked} epochs{ended}."
-    done, asked = len(run.trials), run.config.get("num_trials", "?")
     if run.is_finished:
-        return f"{done} of {asked} trials have ended."
-    return f"{done} of {asked} trials have ended; the numbers are of those and will change."
+        return f"{done} of {asked} {what} have ended."
+    return f"{done} of {asked} {what} have ended; the numbers are of those and will change."
 
 
 def _progress_of_rows(reports: Sequence[RunReport]) -> str:
@@ -140,8 +154,8 @@ def _parts(report: RunReport) -> dict[str, str]:
     """The parts of a page on one run, by their headings."""
     run, inside = report.run, report.inside
     parts: dict[str, str] = {}
-    if run.is_fit:
-        parts |= _fit_parts(run)
+    if run.counted.word in DATA_KINDS:
+        parts |= DATA_KINDS[run.counted.word].parts(run)
     else:
         parts |= {"Paper and ours" if report.paper else "Results": _results(report)}
         parts |= {"Learning curves": _curves(report)}
@@ -165,7 +179,8 @@ def _parts(report: RunReport) -> dict[str, str]:
 def _numbers(report: RunReport) -> str:
     """The figures that matter most, in large."""
     run = report.run
-    pairs = fit_numbers(run) if run.is_fit else _trial_numbers(report)
+    kind = DATA_KINDS.get(run.counted.word)
+    pairs = kind.numbers(run) if kind else _trial_numbers(report)
     items = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}"
         + (f"<small>{escape(beside)}</small>" if beside else "")
@@ -177,10 +192,9 @@ def _numbers(report: RunReport) -> str:
 
 def _trial_numbers(report: RunReport) -> list[tuple[str, str, str]]:
     run, paper = report.run, report.paper
-    wall = sum(session.get("wall_seconds") or 0.0 for session in run.sessions)
-    time = ("wall time", format_duration(wall), "")
+    time = wall_time(run)
     if not run.trials:
-        return [time] if wall else []
+        return time
     ours = _summary(run)
     solved, _, interval = format_solved(ours).partition(" ")
     found = [("trials solved", solved, f"95% {interval.strip('[]').replace(',', ' to')}")]
@@ -193,7 +207,7 @@ def _trial_numbers(report: RunReport) -> list[tuple[str, str, str]]:
     if ours.num_weights is not None:
         same = f"paper {paper.num_weights:,}" if paper and paper.num_weights else ""
         found.append(("weights", format_count(ours.num_weights), same))
-    return [*found, time]
+    return [*found, *time]
 
 
 def _results(report: RunReport) -> str:
@@ -254,21 +268,6 @@ def _curves(report: RunReport) -> str:
     text = f"Mean absolute training error of {len(curves)} trials over training sequences, "
     text += "and the fraction solved by then"
     return figure_html(svg_of(figure, f"curves-{slug(run.row)}", text), text)
-
-
-def _fit_parts(run: RunFiles) -> dict[str, str]:
-    if not run.epochs:
-        return {"Epochs": "<p>No epoch has ended yet.</p>"}
-    with page_style():
-        figure = draw_epochs(run.epochs)
-    text = "Losses over epochs; the dot is the epoch with the least validation loss"
-    curves = figure_html(svg_of(figure, f"epochs-{slug(run.row)}", text), text)
-    parts = {"Learning curves": curves, "Epochs": table_html(epochs_grid(run.epochs))}
-    samples = sorted((run.path / "samples").glob("epoch-*.txt"))
-    if samples:
-        name, text = samples[-1].stem.replace("-", " "), samples[-1].read_text(errors="replace")
-        parts["Samples"] = f"<p>Of {escape(name)}.</p>\n<pre>{escape(text)}</pre>"
-    return parts
 
 
 def _trials(run: RunFiles) -> str:

@@ -1,0 +1,50 @@
+"""What a run counts, by its settings: trials, origins of forecasts, fits, epochs of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Counted(NamedTuple):
+    """What a kind of run counts, and how many its settings ask for.
+
+    Attributes:
+      word: in the plural.
+      unit: of its `RunFolder`: the name of the number in a record, and of the file of records.
+      asked: ``settings -> number``; the most there may be where a run may end earlier.
+    """
+
+    word: str
+    unit: str
+    asked: Callable[[Mapping[str, Any]], int]
+
+    def is_record(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line of the file is a record; KeyError or TypeError are a no as well."""
+        number = line[self.unit]
+        if type(number) is not int or number < 0:
+            return False
+        return self is not OF_TRIALS or (
+            line["num_sequences"] >= 0 and isinstance(line["status"], str)
+        )
+
+
+OF_TRIALS = Counted("trials", "trial", lambda own: int(own.get("num_trials", 1)))
+KINDS = {
+    "num_origins": Counted("origins", "trial", lambda own: int(own["num_origins"])),
+    "num_seeds": Counted(
+        "fits", "fit", lambda own: int(own["num_seeds"]) * int(own.get("num_folds", 1))
+    ),
+    "num_epochs": Counted("epochs", "epoch", lambda own: int(own["num_epochs"])),
+}
+"""By a setting that only runs of this kind have; those before it left out. All others: trials."""
+
+
+def counted_by(settings: Mapping[str, Any]) -> Counted:
+    """What a run of these settings counts.
+
+    >>> kind = counted_by({"num_epochs": 20, "num_folds": 10, "num_seeds": 1})
+    >>> kind.word, kind.asked({"num_folds": 10, "num_seeds": 1})
+    ('fits', 10)
+    """
+    return next((kind for name, kind in KINDS.items() if name in settings), OF_TRIALS)
