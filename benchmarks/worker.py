@@ -24,7 +24,7 @@ from benchmarks.shapes import JOBS, Row, Shape
 from lstm_jax import runtime
 
 SECONDS_PER_REPEAT = 0.1
-SETTINGS = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_PLATFORMS", "KERAS_BACKEND")
+SETTINGS = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_PLATFORMS", "KERAS_BACKEND", *runtime.MALLOC)
 
 
 def prepare(

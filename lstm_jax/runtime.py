@@ -4,10 +4,12 @@ Nothing here runs at import. An experiment calls `configure` before it computes 
 setting that the user has made already is left alone.
 """
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,9 @@ NO_UNROLLING = "xla_cpu_disable_loop_unrolling"
 VECTOR_WIDTH = "xla_cpu_prefer_vector_width"
 EXTRA = "--xla_backend_extra_options="
 WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_TRIM_THRESHOLD_": -1}
+"""By what glibc calls them in the environment, the numbers of its settings for `mallopt`."""
 
 UNSOUND = {
     "0.11.1": "writes the whole stacked output of a loop again at each step on the CPU",
@@ -78,6 +83,9 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
         what = "lanes are sharded" if small else "batches are spread"
         why = f"{what} over devices, so that every core works"
         wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
+    if not small and mallopt() and not any(map(os.environ.get, (*MALLOC, "GLIBC_TUNABLES"))):
+        why = "memory of one call serves the next: 20,000 page faults less in a training step"
+        wanted += [Setting(name, str(2**30), why) for name in MALLOC]
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
         why = "a second start finds its programs compiled"
@@ -96,6 +104,13 @@ def lane_options(platform: str) -> dict[str, int]:
     """
     given = VECTOR_WIDTH in os.environ.get("XLA_FLAGS", "")
     return {VECTOR_WIDTH: 512} if platform == "cpu" and not given else {}
+
+
+def mallopt() -> Callable[[int, int], int] | None:
+    """The C library's way to set its `malloc`, where it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "mallopt", None)
 
 
 def gpu_expected() -> bool:
@@ -163,6 +178,9 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
             os.environ["XLA_FLAGS"] = f"{flags} --{setting.name}={setting.value}".strip()
         if setting.name.startswith("JAX_"):
             os.environ[setting.name] = setting.value
+        if setting.name in MALLOC and (set_malloc := mallopt()):
+            set_malloc(MALLOC[setting.name], int(setting.value))
+            os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 
     # Where jax was imported before, the environment comes too late for it; the config does not.

@@ -85,6 +85,14 @@ def float64():
         yield
 
 
+@pytest.fixture
+def copies(monkeypatch):
+    """Weights are copied for the loop, stacks apart, as for long sequences of large ones."""
+    monkeypatch.setattr("lstm_jax.loops.deferred.COPIED_FROM", 1)
+    monkeypatch.setattr("lstm_jax.loops.ahead.LONG_ROW", 1)
+
+
+@pytest.mark.usefixtures("copies")
 @pytest.mark.parametrize("name", cases())
 def test_equals_the_scan_with_padding_and_resets(name):
     part = cases()[name]()
@@ -97,6 +105,7 @@ def test_equals_the_scan_under_each_flag(flags):
     compare(lstm(D, H), flags, reverse=not flags)
 
 
+@pytest.mark.usefixtures("copies")
 def test_gradients_of_each_example_and_of_each_network():
     cell = gru(D, H, reset="before")
     params, states, xs, w = batch_of(cell)
@@ -189,6 +198,21 @@ def test_no_example_has_weight_gradients_of_its_own():
     shapes = re.findall(r"f64\[([\d,]+)\]", hlo_of("deferred", 16).as_text())
     sizes = {shape: int(np.prod([int(n) for n in shape.split(",")])) for shape in set(shapes)}
     assert max(sizes.values()) <= largest, max(sizes, key=lambda shape: sizes[shape])
+
+
+def test_weights_are_copied_once_and_kept_once():
+    """No matrix is turned round inside a loop, and no step keeps one of its own."""
+    text = hlo_of("deferred", 16).as_text()
+    bodies = [
+        re.search(rf"^%{re.escape(name)} .*?^}}", text, re.M | re.S).group(0)
+        for name in re.findall(r"body=%([\w.\-]+)", text)
+    ]
+    assert len(bodies) == 2
+    matrix = r"f64\[(64,256|256,64|48,256|256,48)\]"
+    for body in bodies:
+        made = re.findall(rf"= {matrix}\S* (\S+?)\(", body)
+        assert {operation for _, operation in made} <= {"get-tuple-element", "bitcast"}
+    assert not re.search(r"f64\[20,(64,256|256,64|48,256|256,48)\]", text)
 
 
 def test_a_second_derivative_is_refused():

@@ -41,11 +41,34 @@ def test_what_does_not_divide_stays_as_it_is():
 
 
 def test_larger_networks_get_none_of_the_settings_of_tiny_ones(monkeypatch):
-    for name in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"):
+    others = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "GLIBC_TUNABLES")
+    for name in (*others, *runtime.MALLOC):
         monkeypatch.delenv(name, raising=False)
     tiny, larger = ({s.name for s in runtime.settings(small=small)} for small in (True, False))
     assert {runtime.SMALL_WHILE, runtime.NO_UNROLLING} <= tiny - larger
-    assert larger == {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"}
+    malloc = set(runtime.MALLOC) if runtime.mallopt() else set()
+    assert larger == {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"} | malloc
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_max=9")  # the user's own choice
+    assert not set(runtime.MALLOC) & {s.name for s in runtime.settings(small=False)}
+
+
+@pytest.mark.skipif(runtime.mallopt() is None, reason="the C library is not glibc")
+def test_memory_of_a_call_serves_the_next(tmp_path):
+    """Of a block's pages few are new where the block is allocated again, if `configure` said so."""
+    code = (
+        "import resource, sys\n"
+        "from lstm_jax import runtime\n"
+        "runtime.configure(small=False)\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "make = lambda: len(b'x' * int(sys.argv[1]))\n"
+        "make(); before = faults(); make(); print(faults() - before)"
+    )
+    ours = ("MALLOC_", "GLIBC_", "JAX_COMPILATION")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    clean["XDG_CACHE_HOME"] = str(tmp_path)
+    line = [sys.executable, "-c", code, str(2**26)]
+    done = subprocess.run(line, capture_output=True, text=True, env=clean)
+    assert int(done.stdout) < 2**26 / 4096 / 4, done.stderr  # without: 16,384
 
 
 def test_a_gpu_gets_its_loops_captured_unless_the_user_said_otherwise(monkeypatch):

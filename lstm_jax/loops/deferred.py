@@ -18,12 +18,14 @@ reach the result through nothing else, so their gradients are those of two large
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell, Parts, held
+from lstm_jax.cells.cell import Cell, held
+from lstm_jax.loops.ahead import ahead
 from lstm_jax.loops.step import Inputs, choose, masked
 from lstm_jax.loops.turned import inlined, rows_first
 from lstm_jax.types import Array, Params, State
@@ -33,6 +35,9 @@ COSTLY = {
     *("sin", "cos", "sqrt", "rsqrt", "cbrt", "div", "dot_general"),
 }
 """Primitives whose results the loop keeps for the way back; all others are computed again."""
+
+COPIED_FROM = 16
+"""Steps from which it pays, on the CPU, to copy the weights for a loop (`lstm_jax.loops.ahead`)."""
 
 
 class Ways(NamedTuple):
@@ -46,7 +51,7 @@ class Ways(NamedTuple):
 class Kept(NamedTuple):
     """What the loop leaves for the way back."""
 
-    constant: Params
+    constant: tuple[Params, Any]  # the weights, and what was made of them before the loop
     inputs: Inputs  # [T, ..]
     before: State  # [T, ..] what the steps were given
     residuals: list[Array]  # [T, ..]
@@ -87,22 +92,26 @@ def deferred(
     looped = cell
     if jnp.issubdtype(inputs.x.dtype, jnp.integer):
         cell, looped = _of_symbols(cell), _of_symbols(cell, constant)
-    step, zeros, matrices = _take_apart(looped, params, start, fresh, inputs.x[0])
+    copied = inputs.x.shape[0] >= COPIED_FROM and jax.default_backend() == "cpu"
+    ready, step, zeros, matrices = _take_apart(
+        looped, constant, begin, fresh, inputs.x[0], copied=copied
+    )
     pulled: list[Any] = []
 
     def forwards(state: State, now: Inputs) -> tuple[State, Any]:
         (after, y), pull = jax.vjp(
-            lambda state, ways: step(constant, constant, ways, state, now), state, zeros(constant)
+            lambda state, ways: step(ready, constant, ways, state, now), state, zeros(constant)
         )
         leaves, tree = jax.tree.flatten(pull)
-        sources = _sources(leaves, (constant, now, state))
+        sources = _sources(leaves, ((constant, ready), now, state))
         pulled.append((tree, sources))
         new = [leaf for leaf, source in zip(leaves, sources, strict=True) if source is None]
         return after, (y, state, new)
 
     final, (ys, before, residuals) = jax.lax.scan(forwards, begin, seen, reverse=reverse)
-    kept = Kept(constant, seen, before, residuals)
-    ways, inner = _nets(cell, params, step, zeros, matrices, inputs, fresh, before)
+    kept = Kept((constant, ready), seen, before, residuals)
+    again = partial(step, ready)
+    ways, inner = _nets(cell, params, again, zeros, matrices, inputs, fresh, before)
     tree, sources = pulled[-1]
     attach = _attached(tree, sources, reverse)
     return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
@@ -131,15 +140,19 @@ def _of_symbols(cell: Cell, constant: Params | None = None) -> Cell:
 
 
 def _take_apart(
-    cell: Cell, params: Params, start: State, fresh: State, x: Array
-) -> tuple[Callable[..., Any], Callable[[Params], Ways], list[int]]:
-    """The step with its ways in; zeros for these; the matrices in `combine`, by leaf number."""
+    cell: Cell, params: Params, start: State, fresh: State, x: Array, *, copied: bool
+) -> tuple[Any, Callable[..., Any], Callable[[Params], Ways], list[int]]:
+    """What products need of the weights; the step with its ways in; zeros; matrices in `combine`.
+
+    These are leaf numbers.
+    """
     assert cell.parts is not None
-    parts = Parts(*(rows_first(part) for part in cell.parts))
+    of_x, project = ahead(cell.parts.project, params, x, copied=copied)
+    of_h, recur = ahead(cell.parts.recur, params, start, copied=copied)
+    combine = rows_first(cell.parts.combine)
     tree = jax.tree.structure(params)
     from_x, from_h = jax.eval_shape(
-        lambda params, x, state: (parts.project(params, x), parts.recur(params, state)),
-        *(params, x, start),
+        lambda x, state: (project(of_x, x), recur(of_h, state)), x, start
     )
     used = _used(cell.parts.combine, params, start, from_x, from_h)
     sizes = [leaf.ndim for leaf in jax.tree.leaves(params)]
@@ -151,18 +164,18 @@ def _take_apart(
         return Ways(x, h, {n: leaves[n] for n in used if sizes[n] <= 1})
 
     def step(
-        outside: Params, inside: Params, ways: Ways, state: State, now: Inputs
+        ready: Any, inside: Params, ways: Ways, state: State, now: Inputs
     ) -> tuple[State, Array]:
-        """`outside` are the weights of the products, `inside` those that `combine` sees."""
+        """`ready` has the weights of the products, `inside` are those that `combine` sees."""
         leaves = jax.tree.leaves(inside)
         for n, vector in ways.vectors.items():
             leaves[n] = vector
         inside = jax.tree.unflatten(tree, leaves)
 
         def advance(state: State, x: Array) -> tuple[State, Array]:
-            from_x = jax.tree.map(jnp.add, parts.project(outside, x), ways.x)
-            from_h = jax.tree.map(jnp.add, parts.recur(outside, state), ways.h)
-            gates = parts.combine(inside, state, from_x, from_h)
+            from_x = jax.tree.map(jnp.add, project(ready[0], x), ways.x)
+            from_h = jax.tree.map(jnp.add, recur(ready[1], state), ways.h)
+            gates = combine(inside, state, from_x, from_h)
             return held(state, gates), gates["h"]
 
         return masked(advance, fresh)(state, now)
@@ -170,7 +183,7 @@ def _take_apart(
     keep = jax.checkpoint(
         step, policy=lambda primitive, *_, **__: primitive.name in COSTLY, prevent_cse=False
     )
-    return keep, zeros, matrices
+    return (of_x, of_h), keep, zeros, matrices
 
 
 def _used(combine: Callable[..., Any], params: Params, *rest: Any) -> list[int]:
@@ -221,7 +234,7 @@ def _nets(
     for n in matrices:
         leaves[n] = jax.tree.leaves(params)[n]
     inside = jax.tree.unflatten(jax.tree.structure(params), leaves)
-    inner = jax.vmap(lambda state, now: step(constant, inside, zeros(constant), state, now))
+    inner = jax.vmap(lambda state, now: step(inside, zeros(constant), state, now))
     return ways, inner(before, seen)
 
 

@@ -66,7 +66,7 @@ def _evaluate(
         inputs = [value(atom) for atom in eqn.invars]
         inner = eqn.params.get("jaxpr")
         if turned and eqn.primitive.name == "dot_general":
-            results = [_product(inputs[0], inputs[1], eqn.params)]
+            results = [product(inputs[0], inputs[1], eqn.params)]
         elif eqn.primitive.name in INLINED and isinstance(inner, core.ClosedJaxpr):
             results = _evaluate(inner.jaxpr, inner.consts, inputs, turned)
         elif eqn.primitive.name in INLINED and isinstance(inner, core.Jaxpr):
@@ -78,8 +78,16 @@ def _evaluate(
     return [value(atom) for atom in jaxpr.outvars]
 
 
-def _product(left: Array, right: Array, params: dict[str, Any]) -> Array:
-    """A `dot_general`, its operands exchanged where the right one is a vector."""
+def product(left: Array, right: Array, params: dict[str, Any]) -> Array:
+    """A `dot_general` of a program, its operands exchanged where the right one is a vector.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> w, h = jnp.ones((5, 3)), jnp.ones(3)
+      >>> program = jax.make_jaxpr(jnp.dot)(w, h)
+      >>> product(w, h, program.eqns[0].params).shape
+      (5,)
+    """
     (over_left, over_right), batched = params["dimension_numbers"]
     if right.ndim == 1 and left.ndim > 1 and over_right:
         left, right, over_left, over_right = right, left, over_right, over_left
