@@ -12,7 +12,7 @@ from lstm_jax.cells import Cell
 from lstm_jax.config import Config
 from lstm_jax.config.fields import no_such
 from lstm_jax.exams import Exam, Stage, exam
-from lstm_jax.gradients import GRADIENT_RULES, GradientRule, rtrl, traces
+from lstm_jax.gradients import GRADIENT_RULES, GradientRule, rtrl, traces, trailing_bptt
 from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
@@ -55,7 +55,8 @@ def build_trial(config: Config) -> Built:
     task = build_task(config)
     net = build_network(config, task)
     can_lanes = config.gradient_rule == "traces" and config.batch_size == 1
-    kernel = "lanes" if can_lanes and config.kernel != "vmap" else "vmap"
+    auto = "lanes" if can_lanes else "vmap"
+    kernel = auto if config.kernel == "auto" else config.kernel
     trial = make_trial(
         net,
         task,
@@ -109,6 +110,8 @@ def _build_readout(config: Config, seen: int, task: Task) -> Readout:
 
 def _build_rule(config: Config, net: Network, task: Task, kernel: str) -> GradientRule:
     ragged = task.length > RAGGED * task.mean_length
+    if kernel == "lanes" and config.gradient_rule == "bptt":
+        return trailing_bptt(net, task.timing, ragged=ragged)
     if kernel == "lanes":
         return traces(net, task.timing, ragged=ragged)
     if config.gradient_rule == "rtrl":

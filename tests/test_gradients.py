@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.cells import CELLS, elman, lstm97
-from lstm_jax.gradients import GRADIENT_RULES
+from lstm_jax.gradients import GRADIENT_RULES, trailing_bptt
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import NetworkParams, network
 from lstm_jax.readout import readout
@@ -337,6 +337,23 @@ def test_lanes_last_is_the_vmapped_definition(name, num_lanes):
     assert isinstance(grads, NetworkParams)
     assert_close(grads, expected_grads)
     for n in range(num_lanes):
+        upto = slice(None) if timing == "end" else slice(int(examples.length[n]))
+        assert_close(outputs[n][upto], expected[n][upto])
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_the_full_gradient_in_lanes_is_the_vmapped_definition(name, ragged):
+    """Other weights, another sequence and another state to begin with in every lane."""
+    net, timing = make_network(name), CASES[name].timing
+    params, examples, states = problems_of(name)
+    with jax.enable_x64(True):
+        kernel = jax.jit(lanes_last(trailing_bptt(net, timing, ragged=ragged)))
+        outputs, grads = kernel(params, examples, states)
+        expected, expected_grads = compiled(name, "bptt")(params, examples, states)
+    assert jax.tree.structure(grads) == jax.tree.structure(expected_grads)
+    assert_close(grads, expected_grads)
+    for n in range(len(SEEDS)):
         upto = slice(None) if timing == "end" else slice(int(examples.length[n]))
         assert_close(outputs[n][upto], expected[n][upto])
 

@@ -42,7 +42,12 @@ BAD = [
         ["output_unit=units", "direct=false"],
     ),
     # what a gradient cannot be
-    (ADDING, {"kernel": "lanes", "gradient_rule": "bptt"}, ["kernel=lanes", "traces", "vmap"]),
+    (ADDING, {"kernel": "lanes", "gradient_rule": "rtrl"}, ["kernel=lanes", "traces", "vmap"]),
+    (
+        ADDING,
+        {"kernel": "lanes", "gradient_rule": "bptt", "cell": "lstm"},
+        ["kernel=lanes", "cell=lstm97"],
+    ),
     (ADDING, {"kernel": "lanes", "batch_size": 2}, ["kernel=lanes", "batch_size=1"]),
     (REBER, {"update_every": "step", "optimizer": "adam"}, ["update_every=step", "optimizer=sgd"]),
     (
@@ -78,6 +83,7 @@ GOOD = [
     (ADDING, {"wrong_below": 2000}),
     (ADDING, {"sees": "cells", "g": "h1", "h": "g2", "gradient_rule": "truncated"}),
     (ADDING, {"sees": "nothing", "direct": True}),
+    (ADDING, {"kernel": "lanes", "gradient_rule": "bptt"}),
     (REBER, {"update_every": "step", "chunk": 200}),
     (TWO, {"exam_every": 1, "max_sequences": 7, "chunk": 3, "exam_wrong_below": 256}),
     (LONG_LAG, {"growth_window": 0}),

@@ -147,8 +147,8 @@ LEARNING: Fields = {
     "batch_size": Field(1, "sequences per update; 1: online, as in the paper", low=1, high=10**6),
     "kernel": Field(
         "auto",
-        "form of the gradient computation: lanes: written for many networks at once; vmap: the "
-        "definition; auto: the fastest that fits",
+        "form of the gradient computation: lanes: written for many networks at once (lstm97: "
+        "traces, bptt); vmap: the definition; auto: lanes for traces, else vmap",
         choices=("auto", "lanes", "vmap"),
     ),
 }
@@ -307,10 +307,11 @@ def _check_network(config: Config) -> None:
 
 def _check_learning(config: Config) -> None:
     lanes = config.gradient_rule == "traces" and config.batch_size == 1
-    if config.kernel == "lanes" and not lanes:
+    full = (config.gradient_rule, config.cell, config.batch_size) == ("bptt", "lstm97", 1)
+    if config.kernel == "lanes" and not (lanes or full):
         raise ConfigError(
-            "config.kernel=lanes: needs config.gradient_rule=traces and config.batch_size=1; "
-            "with others it must be one of auto, vmap"
+            "config.kernel=lanes: needs config.gradient_rule=traces, or bptt with "
+            "config.cell=lstm97, and config.batch_size=1; with others it must be one of auto, vmap"
         )
     in_steps = "update_every" in config and config.update_every == "step"
     plain = config.optimizer == "sgd" and not config.momentum and not config.l2

@@ -6,6 +6,7 @@ from lstm_jax.gradients.autodiff import bptt, truncated
 from lstm_jax.gradients.rtrl import rtrl
 from lstm_jax.gradients.rule import GradientRule
 from lstm_jax.gradients.traces import traces
+from lstm_jax.gradients.trailing_bptt import trailing_bptt
 
 GRADIENT_RULES: dict[str, Callable[..., GradientRule]] = {
     "bptt": bptt,
@@ -14,4 +15,12 @@ GRADIENT_RULES: dict[str, Callable[..., GradientRule]] = {
     "rtrl": rtrl,
 }
 
-__all__ = ["GRADIENT_RULES", "GradientRule", "bptt", "rtrl", "traces", "truncated"]
+__all__ = [
+    "GRADIENT_RULES",
+    "GradientRule",
+    "bptt",
+    "rtrl",
+    "traces",
+    "trailing_bptt",
+    "truncated",
+]

@@ -140,7 +140,7 @@ FACTORS = (
         "truncated",
         "full",
         "whether errors flow back through all connections; with updates once a sequence only",
-        lambda values: {"gradient_rule": "bptt"},
+        lambda values: {"gradient_rule": "bptt", "kernel": "lanes"},
         lambda values, timing: values.get("update_every") != "step",
     ),
     Factor(
