@@ -13,7 +13,7 @@ number, as in the code of Bai et al. 2018. The split is 229, 76 and 77 pieces.
     row     published            ours, test [95% interval over pieces]     processor time
     lstm    8.45 (Bai et al.)    8.442 [8.252, 8.628], 47 epochs           about 75 s
     gru     8.43 (Bai et al.)    8.532 [8.348, 8.722], 72 epochs           about 65 s
-    elman   8.91 (Bai et al.)    8.824 [8.663, 8.987], 99 epochs           about 10 s
+    elman   8.91 (Bai et al.)    8.824 [8.663, 8.987], 99 epochs           about 40 s
     smoke   -                    -                                         10 s
 """
 

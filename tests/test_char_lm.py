@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,25 @@ def test_streams_are_contiguous_parts_each_from_an_empty_state():
     nats = np.concatenate([nats_of_the_whole(model, params, part) for part in parts])
     assert len(nats) == 60
     assert math.isclose(found["loss"], nats.mean(), rel_tol=1e-5)
+
+
+@pytest.mark.skipif(jax.device_count() < 2, reason="one device: nothing to spread over")
+@pytest.mark.parametrize(("num_streams", "is_wide"), [(32, True), (33, False), (2, False)])
+def test_devices_add_up_gradients_and_nothing_before_them(num_streams, is_wide):
+    """A sum of mere numbers is that of the weights; a batch not spread is one device's alone."""
+    num_streams *= jax.device_count() // 2
+    model = text_model(language(5, layer(lstm(5, 3))))
+    batches = streams(np.arange(num_streams * 12 + 1) % 5, num_streams, 4)
+    batch, params = batches.take(batches.data, (), jnp.int32(1)), model.init(jax.random.key(0))
+    args = (params, model.start(batch), batch, jax.random.key(1))
+    step = jax.jit(jax.value_and_grad(model.loss, has_aux=True))
+    text = step.lower(*args).compile().as_text()
+    sums = re.findall(r"= (\S+|\(.*?\)) all-reduce(?:-start)?\(", text)
+    assert bool(sums) == is_wide and all(re.search(r"\[\d", shapes) for shapes in sums)
+    (loss, (_, metrics)), _ = step(*args)
+    assert len(loss.sharding.device_set) == (jax.device_count() if is_wide else 1)
+    assert float(metrics["loss"].weight) == num_streams * 4
+    np.testing.assert_allclose(loss, metrics["loss"](), rtol=1e-6)
 
 
 def test_a_uniform_model_needs_ln_v_nats():

@@ -10,7 +10,7 @@ from lstm_jax.cells.wrappers.dropout import dropped
 from lstm_jax.fitting.batches import Text
 from lstm_jax.fitting.model import Metrics, Model, mean_of
 from lstm_jax.initial import uniform
-from lstm_jax.parallel import spread
+from lstm_jax.parallel import spread, spreads, whole
 from lstm_jax.types import Array, Params, State
 from lstm_jax.unroll import Structure
 
@@ -135,6 +135,11 @@ def embed(params: LanguageParams, symbols: Array) -> Array:
     return jax.nn.one_hot(symbols, num_symbols, dtype=params.embedding.dtype) @ params.embedding
 
 
+def is_spread(num_streams: int) -> bool:
+    """Whether so many streams are spread over the devices."""
+    return spreads(num_streams) and num_streams >= SPREAD_FROM * jax.device_count()
+
+
 def run_layers(
     structure: Structure, params: Params, state: State, xs: Array, key: Array | None
 ) -> tuple[State, Array]:
@@ -148,7 +153,7 @@ def run_layers(
         if key is None
         else jax.random.split(jax.random.wrap_key_data(draws.fold_in(key, 2)), xs.shape[1])
     )
-    if xs.shape[1] >= SPREAD_FROM * jax.device_count():
+    if is_spread(xs.shape[1]):
         xs, state, keys = spread(xs, axis=1), spread(state), spread(keys)
     return jax.vmap(one, in_axes=(1, 0, 0), out_axes=(0, 1))(xs, state, keys)
 
@@ -172,6 +177,8 @@ def text_model(model: Language) -> Model:
     ) -> tuple[Array, tuple[State, Metrics]]:
         nats, state = read(params, state, batch, key)
         mean = mean_of(nats, batch.weight)
+        if is_spread(batch.weight.shape[1]):
+            mean = mean._replace(weight=whole(batch.weight).sum())
         return mean.total / mean.weight, (state, {"loss": mean})
 
     def evaluate(params: LanguageParams, state: State, batch: Text) -> tuple[State, Metrics]:
