@@ -7,7 +7,8 @@ from lstm_jax.config import Config
 from lstm_jax.trial import Trial
 
 VECTOR = 8
-"""Lanes per device come in multiples of this: the float32s of one AVX register."""
+"""Lanes per device come in multiples of this, and above it of twice this: the float32s of one AVX
+and of one AVX-512 register. (24 lanes, one and a half of the latter, cost twice what 32 do.)"""
 NS_PER_TRIAL_STEP = {"lanes": 20.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
 
@@ -24,12 +25,12 @@ def choose_lanes(
       16
       >>> choose_lanes(num_trials=1000, num_devices=2)
       128
-      >>> choose_lanes(num_trials=10, num_devices=2, num_lanes=24)
-      32
+      >>> choose_lanes(num_trials=10, num_devices=2, num_lanes=40)
+      64
     """
-    unit = vector * num_devices
-    wanted = num_lanes or min(num_trials, 64 * num_devices)
-    return unit * -(-wanted // unit)
+    wanted = -(-(num_lanes or min(num_trials, 64 * num_devices)) // num_devices)
+    unit = 2 * vector if wanted > vector > 1 else vector
+    return num_devices * unit * -(-wanted // unit)
 
 
 def choose_chunk(trial: Trial, lanes_per_device: int, ns_per_trial_step: float = 50.0) -> int:

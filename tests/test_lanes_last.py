@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import draws
+from lstm_jax.plan import choose_lanes
 from lstm_jax.stopping import Outcome, all_of, consecutive_correct, few_wrong, mean_error_below
 from lstm_jax.tasks import TASKS
 from lstm_jax.trial import Hyper, move_lanes
@@ -157,3 +158,15 @@ def test_no_update_copies_the_window(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     copies = done.stdout.splitlines()
     assert len(copies) == 1, copies  # to turn it as a call begins
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 3])
+@pytest.mark.parametrize("vector", [1, 8])
+def test_lanes_fill_whole_registers(num_devices, vector):
+    """Each device has 8 lanes or a multiple of 16, no fewer than asked, and as few as that."""
+    allowed = [8, *range(16, 200, 16)] if vector == 8 else range(1, 200)
+    for wanted in range(1, 64 * num_devices + 1):
+        least = next(size for size in allowed if size * num_devices >= wanted)
+        for asked in ({"num_lanes": wanted, "num_trials": 10**6}, {"num_trials": wanted}):
+            lanes = choose_lanes(num_devices=num_devices, vector=vector, **asked)
+            assert lanes == least * num_devices

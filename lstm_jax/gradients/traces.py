@@ -152,12 +152,13 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             _Sources(no_input, now.gates, now.h),
         )
         total = _nothing(params, symbols is not None) if every_step else None
-        start = (now, last, _no_traces(params.cell, now, symbols is None), total)
+        # The step's number is carried: one that is looped over would be T numbers in memory.
+        start = (jnp.int32(0), now, last, _no_traces(params.cell, now, symbols is None), total)
         weights = trailing.weights_of(params.cell)
 
         def step(carry, inputs):
-            now, last, traced, total = carry
-            x, net_x, net_y, t, target, mask = inputs
+            t, now, last, traced, total = carry
+            x, net_x, net_y, target, mask = inputs
             valid = (t < example.length)[None]
             used, current = params, weights
             if rates is not None:
@@ -177,7 +178,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             )
             if not every_step:
                 left = None if symbols is None else _Steps(slopes, None)
-                return (now, last, traced, None), (None, left)
+                return (t + 1, now, last, traced, None), (None, left)
             traced = _accumulate(traced, last)
             net = output_nets(network, used.readout, now.h, x, net_y)
             y, e = network.readout.output(net), network.readout.delta(net, target)
@@ -185,7 +186,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             grads = _gradient(network, params, now, last.sources, traced, errors)
             total = jax.tree.map(jnp.add, total, grads)
             left = None if symbols is None else _Steps(slopes, errors)
-            return (now, last, traced, total), (y, left)
+            return (t + 1, now, last, traced, total), (y, left)
 
         direct = None
         if symbols is not None:
@@ -194,7 +195,6 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             inputs if symbols is None else None,
             None if symbols is None else trailing.columns(weights.w, symbols),
             direct if every_step else None,
-            jnp.arange(inputs.shape[0], dtype=jnp.int32),
             example.targets if every_step else None,
             require_mask(example) if every_step else None,
         )
@@ -202,7 +202,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             ended = scan_until(step, start, xs, jnp.max(example.length))
         else:
             ended = jax.lax.scan(step, start, xs)
-        (now, last, traced, grads), (outputs, left) = ended
+        (_, now, last, traced, grads), (outputs, left) = ended
         if not every_step:
             traced = _accumulate(traced, last)
             net_y = None if direct is None else at_last_step(direct, example.length).sum(axis=0)
