@@ -13,7 +13,8 @@ def spread(batch: Any, axis: int = 0) -> Any:
     For use inside a compiled training step, on what the step gets or picks: XLA then splits all
     that follows from it, and adds up the gradients; weights stay whole on every device. On CPU
     devices that is the way to both cores: XLA runs a loop over time in one thread, whatever the
-    number of threads, and two loops on two devices in two (docs/decisions, 0013).
+    number of threads, and two loops on two devices in two (docs/decisions, 0013). Networks below
+    48 units want ``unroll(..., kernel="spread")``.
 
     Where there is one device, or a leaf has no `axis` that divides over the devices, nothing is
     done with it; `spreads` says so beforehand.

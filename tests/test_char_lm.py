@@ -21,6 +21,7 @@ from lstm_jax.language.command import bits
 from lstm_jax.language.generate import draw_symbol, writer
 from lstm_jax.language.model import language, text_model
 from lstm_jax.language.problem import build_corpus, build_problem, made_text
+from lstm_jax.parallel import spreads
 from lstm_jax.structures import layer, stack
 
 V, E, H = 5, 3, 4
@@ -235,6 +236,9 @@ def test_the_command_leaves_records_samples_and_pictures(run, capsys):
     assert (run / "epochs.jsonl").read_bytes() == before
     result = json.loads((run / "result.json").read_text())["test"]["loss"]
     assert f"{result:.3f} ({bits(result):.3f})" in capsys.readouterr().out
+    (session,) = json.loads((run / "provenance.json").read_text())["sessions"]
+    (kernel,) = session["kernels"].values()  # 64 streams go to two devices or more, if they can
+    assert kernel == ("deferred" if spreads(64) and jax.device_count() <= 4 else "scan")
 
 
 def test_the_written_text_goes_on_from_the_seed(run, capsys):

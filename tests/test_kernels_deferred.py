@@ -13,7 +13,7 @@ from lstm_jax import CELLS, adding, gru, lstm, lstm97, network, readout, unroll
 from lstm_jax.cells.wrappers import layer_norm, variational_dropout, zoneout
 from lstm_jax.gradients import traces
 from lstm_jax.structures import bidirectional, stack
-from lstm_jax.unroll import kernel_for
+from lstm_jax.unroll import kernel_for, kernels_taken
 
 quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 T, B, D, H = 7, 4, 3, 5
@@ -245,6 +245,16 @@ def test_auto_takes_the_scan_for_small_cells_and_for_steps_of_ones_own():
     assert kernel_for(lstm(D, H)) == kernel_for(zoneout(large, None, rates={})) == "scan"
     assert kernel_for(large._replace(step=large.step.__call__)) == "scan"
     assert kernel_for(large) == "deferred"
+    assert kernel_for(lstm(D, H), "spread") == "deferred"  # whatever its size
+    assert kernel_for(zoneout(large, None, rates={}), "spread") == "scan"
+
+
+def test_the_kernels_of_a_structure_are_told():
+    part = stack(bidirectional(lstm(D, H), gru(D, 64)), lstm(H + 64, 2))
+    params = part.init(jax.random.key(0))
+    with kernels_taken() as taken:
+        jax.eval_shape(lambda xs: part.apply(params, xs), jnp.ones((T, D)))
+    assert taken == {"lstm 3 -> 5": "scan", "gru 3 -> 64": "deferred", "lstm 69 -> 2": "scan"}
 
 
 def test_cudnn_gets_its_weights_and_its_batch(monkeypatch):

@@ -105,6 +105,8 @@ def test_a_run_learns_reports_and_resumes(name, tmp_path, capsys):
     assert accuracy == 1.0 and "1.000 [" in said
     if name == "sentiment":  # each is tested in one fold
         assert sum(len(record["answers"]) for record in records) == num_tested
+    told = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"][0]["kernels"]
+    assert set(told.values()) == {"scan"} and all(cell.endswith("-> 4") for cell in told)
     before = file.read_bytes()
     assert main(fitting, command) == 0
     assert capsys.readouterr().out == said and file.read_bytes() == before

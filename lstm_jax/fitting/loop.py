@@ -45,6 +45,7 @@ from lstm_jax.record.folder import BEST, LAST
 from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
 from lstm_jax.types import Params
+from lstm_jax.unroll import kernels_taken
 
 SAVE_EVERY = 20.0  # seconds between checkpoints within an epoch
 CALL_SECONDS = 1.0  # that a call of the compiled program is to take
@@ -140,6 +141,7 @@ def fit(
     if folder and result is not None:
         return Fitted(loop.read_best(), folder.records(), result)
     with ExitStack() as opened:
+        loop.kernels = opened.enter_context(kernels_taken())
         loop.restore()
         if folder:
             opened.enter_context(writing(folder.path / "tb"))
@@ -163,6 +165,7 @@ class _Loop:
     ):
         self.problem, self.config, self.folder, self.label = problem, config, folder, label
         self.line = line
+        self.kernels: Mapping[str, str] = {}  # by cell, once the first program is made
         self.board: FitBoard | None = None
         self.num_steps = problem.train.num_steps
         self.key = jax.random.key(config.seed, impl="threefry2x32")
@@ -341,6 +344,7 @@ class _Loop:
             device_kind=device.device_kind,
             num_devices=jax.device_count(),
             num_weights=num_weights(self.state.params),
+            kernels=self.kernels or None,
             steps_per_epoch=self.num_steps,
             trained_steps=self.trained_steps,
             trained_seconds=round(self.trained_seconds, 3),

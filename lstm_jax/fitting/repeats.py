@@ -45,6 +45,7 @@ from lstm_jax.record.folder import BEST
 from lstm_jax.record.refusal import writing
 from lstm_jax.record.weights import WeightLog
 from lstm_jax.types import Array, Params
+from lstm_jax.unroll import kernels_taken
 
 PARTS = ("train", "valid", "test")
 
@@ -117,7 +118,8 @@ def fit_repeats(
         repeat = repeats.make(number)
         programs = programs or _Programs(repeats, repeat, config)
         began = time.monotonic()
-        done = programs.fit(repeat, f"{label}, fit {number}", stopped)
+        with kernels_taken() as kernels:
+            done = programs.fit(repeat, f"{label}, fit {number}", stopped)
         if done is None:
             return Fitted(params, [records[n] for n in sorted(records)], None)
         params, found = done
@@ -125,7 +127,7 @@ def fit_repeats(
         if folder and log:
             weights = {name: np.asarray(leaf)[None] for name, leaf in named_leaves(params)}
             log.keep([number], [found["best_epoch"]], [1], weights)
-            _keep(folder, records[number], params)
+            _keep(folder, records[number], params, kernels)
         if line:
             seconds = time.monotonic() - began
             line.say(
@@ -141,13 +143,19 @@ def _said(repeat: Repeat, found: Mapping[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def _keep(folder: RunFolder, record: Mapping[str, Any], params: Params) -> None:
+def _keep(
+    folder: RunFolder, record: Mapping[str, Any], params: Params, kernels: Mapping[str, str]
+) -> None:
     if record["fit"] == 0:
         with writing(folder.path / BEST):
             save_weights(folder.path / BEST, params)
     folder.append(record)
     device = jax.devices()[0]
-    folder.write_provenance(device_kind=device.device_kind, num_devices=jax.device_count())
+    folder.write_provenance(
+        device_kind=device.device_kind,
+        num_devices=jax.device_count(),
+        kernels=kernels or None,  # of this session's first fit, whose programs serve all
+    )
     with writing(folder.path / "tb"), FitBoard(folder.path / "tb", record["fit"]) as board:
         scalars = {
             f"{part}/{name}": value

@@ -145,8 +145,10 @@ def run_layers(
 ) -> tuple[State, Array]:
     """The layers over B streams side by side: ``(state, ys[T, B, H])``."""
 
+    loop = {"kernel": "spread"} if is_spread(xs.shape[1]) else {}
+
     def one(xs: Array, state: State, key: Array | None) -> tuple[State, Array]:
-        return structure.apply(params, xs, state, key=key)
+        return structure.apply(params, xs, state, key=key, **loop)
 
     keys = (
         None
