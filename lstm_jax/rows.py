@@ -184,6 +184,7 @@ def _train(
         folder.write_provenance(
             trained_sequences=progress.trained_sequences,
             trained_seconds=round(progress.trained_seconds, 3),
+            processor_seconds=round(progress.processor_seconds, 3),
         )
         _log_progress(board, progress)
         line.show(progress)

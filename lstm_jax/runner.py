@@ -38,6 +38,7 @@ class Progress(NamedTuple):
     trained_sequences: int  # this session, over all trials
     trained_seconds: float  # this session, spent in the compiled program
     lane_rate: float  # sequences per second of one lane, idle or not
+    processor_seconds: float = 0.0  # as trained_seconds, over all cores; beside other work the same
 
 
 def run_trials(
@@ -118,11 +119,13 @@ def run_trials(
     lanes.refill(queue)
     lanes.compile(chunk)
     trained_sequences, trained_seconds, first_clock = 0, 0.0, lanes.clock
+    processor_seconds = 0.0
 
     while lanes.busy():
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         errors = lanes.advance()
         trained_seconds += time.perf_counter() - began
+        processor_seconds += time.process_time() - busy
         trained_sequences += sum(len(sequence) for sequence in errors.values())
         for n, sequence in errors.items():
             curves.add(n, sequence)
@@ -141,6 +144,7 @@ def run_trials(
                 trained_sequences=trained_sequences,
                 trained_seconds=trained_seconds,
                 lane_rate=(lanes.clock - first_clock) * trial.batch_size / trained_seconds,
+                processor_seconds=processor_seconds,
             )
             on_chunk(progress, lambda: lanes.snapshot(curves))
         if should_stop():

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments.paper1997 import ORDER, PAPER
@@ -113,6 +114,10 @@ def test_the_expected_time_is_that_of_the_run_on_file():
     assert found.measured and found.expected_seconds == pytest.approx(expected, abs=0.06)
     lower = build_row(item, num_trials=3, max_sequences=50_000)
     assert estimate(lower, item, run).expected_seconds == pytest.approx(expected / 6, abs=0.06)
+    # beside other work: wall time says ten times as much, the cores were busy as long
+    info = {"ns_per_trial_step": 70, "processor_ns_per_trial_step": 7 * len(jax.devices())}
+    beside = estimate(row, item, RowRecords(run.records, info))
+    assert beside.expected_seconds == pytest.approx(expected, abs=0.06)
     nothing = estimate(row, item, None)
     assert not nothing.measured and nothing.expected_seconds != found.expected_seconds
 
@@ -129,7 +134,9 @@ def test_the_expected_time_of_a_row_without_a_published_number_comes_from_its_ru
 def test_exported_runs_are_found_for_expected_times(checkout, tmp_path):
     found = runs_on_file(checkout, [*ROWS, "t7-t100"])
     assert sorted(found) == sorted(ROWS)
-    assert all(run.info["ns_per_trial_step"] > 0 for run in found.values())
+    for run in found.values():
+        wall, busy = (run.info[f"{name}ns_per_trial_step"] for name in ("", "processor_"))
+        assert 0 < busy < 1.2 * len(jax.devices()) * wall, "no core is busy longer than there is"
     assert runs_on_file(tmp_path, ROWS) == {}
     (checkout / "rows.json").write_text("{")
     assert runs_on_file(checkout, ROWS) == {}

@@ -55,7 +55,7 @@ def estimate(row: Row, item: Item, run: RowRecords | None) -> Estimate:
     cost are taken, where the paper gives one.
     """
     layout = plan(row.built, row.config, len(jax.devices()))
-    cost, busy = _cost(run), row.config.num_trials
+    cost, busy = _cost(run, layout.num_devices), row.config.num_trials
     measured = run is not None and cost is not None
     sequences = _on_file(run, row) if run is not None else _published_sequences(row)
     if cost is None:
@@ -88,9 +88,16 @@ def runs_on_file(folder: Path, names: Sequence[str]) -> Mapping[str, RowRecords]
         return {}
 
 
-def _cost(run: RowRecords | None) -> float | None:
-    """ns per trial-step over all lanes and devices, as a run measured it."""
-    return None if run is None else run.info.get("ns_per_trial_step")
+def _cost(run: RowRecords | None, num_devices: int) -> float | None:
+    """ns per trial-step over all lanes and devices, as a run measured it.
+
+    Processor time where it is known: unlike wall time, other work on the machine hardly shows in
+    it. On an accelerator it says nothing.
+    """
+    info = {} if run is None else run.info
+    if "processor_ns_per_trial_step" in info and jax.default_backend() == "cpu":
+        return info["processor_ns_per_trial_step"] / num_devices
+    return info.get("ns_per_trial_step")
 
 
 def _on_file(run: RowRecords, row: Row) -> float:

@@ -248,6 +248,9 @@ def _info(
     if steps:
         seconds = sum(session.get("trained_seconds", 0.0) for session in sessions)
         info["ns_per_trial_step"] = round(1e9 * seconds / steps, 1)
+    if steps and all("processor_seconds" in s for s in sessions if "trained_seconds" in s):
+        busy = sum(session.get("processor_seconds", 0.0) for session in sessions)
+        info["processor_ns_per_trial_step"] = round(1e9 * busy / steps, 1)
     return info
 
 
