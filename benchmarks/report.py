@@ -212,7 +212,7 @@ sequence at a time, its data drawn beforehand.""",
     "large": "",
     "scaling": """Forward and backward, ours alone; trials are rows of the paper regime. Under 48
 units "auto" is the scan, whose weight gradients are added up over the devices at each step: there
-a batch that is spread wants `kernel="deferred"`.""",
+a batch that is spread wants `kernel="spread"`.""",
 }
 NOT_RUN = (
     "Not run: no GPU was at hand. `python -m benchmarks --regimes=large` runs it where one is\n"
