@@ -12,9 +12,12 @@ tenth of each training part decides the epoch; words are those of the training p
 are first guesses, not the best of many: nothing was chosen by the accuracy on the test folds.
 """
 
+from typing import Any
+
+import numpy as np
+
 from lstm_jax.config import (
-    FITTING,
-    LAYERS,
+    CLASSIFYING,
     POOLING,
     Config,
     Field,
@@ -26,9 +29,7 @@ from lstm_jax.config import (
 SITES = ("amazon", "imdb", "yelp", "all")
 
 FIELDS = standard_fields(
-    {name: field for name, field in FITTING.items() if name != "chunk"},
-    LAYERS,
-    POOLING,
+    CLASSIFYING,
     hidden_size=32,
     bidirectional=True,
     dropout=0.5,
@@ -54,9 +55,6 @@ FIELDS = standard_fields(
     "word_dropout": Field(
         0.1, "share of words that training takes for unknown", low=0.0, high=0.99
     ),
-    "l2": Field(
-        0.0001, "weight of the penalty 1/2 sum w^2 on weights, not on words and biases", low=0.0
-    ),
     "baseline": Field(True, "whether TF-IDF and logistic regression are run on the same folds"),
 }
 
@@ -64,13 +62,42 @@ ARGS = {
     "sites": "each site, and all three together (the default)",
     **{site: f"one row: {site}" for site in SITES},
     "pooling": "all three sites together with each pooling",
+    "search": "all together with 12 settings; each fold takes the one that its validation prefers",
     "smoke": "two folds of one site, one epoch",
 }
 
 
+SEARCH = tuple(f"search-{number:02d}" for number in range(12))
+
+
+def drawn(number: int) -> dict[str, Any]:
+    """Setting `number` of the random search; 0 is that of the other rows.
+
+    >>> drawn(0), drawn(1) == drawn(1) != drawn(2)
+    ({}, True)
+    """
+    if not number:
+        return {}
+    rng = np.random.default_rng(number)
+    among = {
+        "hidden_size": (16, 32, 64),
+        "embedding_size": (25, 50, 100),
+        "batch_size": (25, 50, 100),
+        "dropout": (0.3, 0.5, 0.7),
+        "word_dropout": (0.0, 0.1, 0.2, 0.3),
+        "min_count": (1, 2),
+        "pooling": ("mean", "max", "additive"),
+    }
+    found = {name: values[rng.integers(len(values))] for name, values in among.items()}
+    found["num_epochs"] = 40  # patience ends most before
+    found["learning_rate"] = float(f"{10 ** rng.uniform(-3.3, -2.3):.2g}")
+    found["l2"] = float(f"{10 ** rng.uniform(-5, -3):.2g}")
+    return found
+
+
 def get_config(arg: str = "sites") -> Config:
     """The settings of a row, or of all rows of a group."""
-    arg = parse_arg(arg, (*ARGS, *(f"all-{p}" for p in POOLING["pooling"].choices)))
+    arg = parse_arg(arg, (*ARGS, *(f"all-{p}" for p in POOLING["pooling"].choices), *SEARCH))
     if arg == "smoke":
         small = {"hidden_size": 4, "embedding_size": 5, "attention_size": 3, "max_words": 10}
         return make_config(
@@ -80,5 +107,9 @@ def get_config(arg: str = "sites") -> Config:
         return make_config(FIELDS, rows=SITES)
     if arg == "pooling":
         return make_config(FIELDS, rows=tuple(f"all-{p}" for p in POOLING["pooling"].choices))
+    if arg == "search":
+        return make_config(FIELDS, rows=SEARCH)
+    if arg in SEARCH:
+        return make_config(FIELDS, rows=(arg,), **drawn(SEARCH.index(arg)))
     site, _, pooling = arg.partition("-")
     return make_config(FIELDS, rows=(arg,), site=site, **({"pooling": pooling} if pooling else {}))

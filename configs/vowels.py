@@ -12,8 +12,7 @@ first guesses. Nothing was chosen by the accuracy on the test set.
 """
 
 from lstm_jax.config import (
-    FITTING,
-    LAYERS,
+    CLASSIFYING,
     POOLING,
     Config,
     Field,
@@ -25,9 +24,7 @@ from lstm_jax.config import (
 POOLINGS = POOLING["pooling"].choices
 
 FIELDS = standard_fields(
-    {name: field for name, field in FITTING.items() if name != "chunk"},
-    LAYERS,
-    POOLING,
+    CLASSIFYING,
     hidden_size=32,
     bidirectional=True,
     dropout=0.3,
@@ -46,7 +43,6 @@ FIELDS = standard_fields(
         low=0.0,
         high=0.5,
     ),
-    "l2": Field(0.0001, "weight of the penalty 1/2 sum w^2 on weights, not on biases", low=0.0),
     "baseline": Field(True, "whether logistic regression on summary statistics is run as well"),
 }
 

@@ -10,23 +10,10 @@ python -m experiments.char_lm --look --workdir=RUN                 looks into it
 import sys
 
 from configs import char_lm as config
-from lstm_jax.data import DATA_FLAG
-from lstm_jax.fitting import Fitting, main
-from lstm_jax.language.command import GENERATE, LOOK, instead, report
-from lstm_jax.language.problem import build_named, check_text
+from lstm_jax.fitting import main
+from lstm_jax.language.command import report, text_experiment
 
-EXPERIMENT = Fitting(
-    name="char_lm",
-    usage=__doc__ or "",
-    config_path="configs/char_lm.py",
-    fields=config.FIELDS,
-    args=config.ARGS,
-    build=build_named,
-    report=report,
-    check=check_text,
-    extra_flags={**DATA_FLAG, **GENERATE, **LOOK},
-    instead=instead,
-)
+EXPERIMENT = text_experiment("char_lm", __doc__ or "", config.FIELDS, config.ARGS, report)
 
 if __name__ == "__main__":
     sys.exit(main(EXPERIMENT))

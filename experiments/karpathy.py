@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import karpathy as config
-from lstm_jax.data import DATA_FLAG
-from lstm_jax.fitting import Entry, Fitting, main
-from lstm_jax.language.command import GENERATE, LOOK, epoch_seconds, instead
+from lstm_jax.fitting import Entry, main
+from lstm_jax.language.command import epoch_seconds, text_experiment
 from lstm_jax.language.ngram import ngram_nats
-from lstm_jax.language.problem import build_named, check_text
 from lstm_jax.record import archive
 from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
@@ -105,18 +103,7 @@ def ngrams(entry: Entry, workdir: Path) -> dict[int, float]:
     return means
 
 
-EXPERIMENT = Fitting(
-    name="karpathy",
-    usage=__doc__ or "",
-    config_path="configs/karpathy.py",
-    fields=config.FIELDS,
-    args=config.ARGS,
-    build=build_named,
-    report=report,
-    check=check_text,
-    extra_flags={**DATA_FLAG, **GENERATE, **LOOK},
-    instead=instead,
-)
+EXPERIMENT = text_experiment("karpathy", __doc__ or "", config.FIELDS, config.ARGS, report)
 
 if __name__ == "__main__":
     sys.exit(main(EXPERIMENT))

@@ -17,9 +17,8 @@ import jax
 import numpy as np
 
 from configs import sentiment as config_file
-from lstm_jax.build import build_pooling, build_structure
-from lstm_jax.classifier import classifier
-from lstm_jax.config import CommandLine, Config, ConfigError, Field, check_fitting, row_configs
+from lstm_jax.build import build_classifier
+from lstm_jax.config import CommandLine, Config, ConfigError, Field, row_configs
 from lstm_jax.data import (
     DATA_FLAG,
     Sentences,
@@ -30,17 +29,16 @@ from lstm_jax.data import (
 )
 from lstm_jax.experiment import default_workdir
 from lstm_jax.fitting import (
+    REPEATED,
     Entry,
     Fitting,
     Labelled,
     Repeat,
     Repeats,
     classification,
-    describe_repeats,
-    fit_repeats,
     main,
 )
-from lstm_jax.fitting.accuracy import Accuracy, Difference, accuracy, compare
+from lstm_jax.fitting.accuracy import Difference, accuracy, compare, with_interval
 from lstm_jax.fitting.classification import fill
 from lstm_jax.fitting.folds import stratified_folds
 from lstm_jax.inspect.words import plot_words
@@ -109,13 +107,11 @@ class Folds:
 def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     """The net of a row, and its folds."""
     folds = Folds(config, choose(load_sentences(config.data, extra["data_dir"]), config.site))
-    structure = build_structure(config, config.embedding_size)
-    net = classifier(
-        structure,
-        build_pooling(config, structure),
+    net = build_classifier(
+        config,
+        config.embedding_size,
         2,
         num_words=folds.num_words,
-        dropout=config.dropout,
         word_dropout=config.word_dropout,
     )
     model = classification(net, l2=config.l2)
@@ -166,6 +162,19 @@ def answers_of(folds: Folds, records: Sequence[Mapping[str, Any]]) -> np.ndarray
     return answers
 
 
+def chosen_answers(entries: Sequence[Entry]) -> np.ndarray:
+    """``[seeds, N]``: in each fold the answers of the row with the least loss on its validation.
+
+    So what a fold is tested on has no say in its setting.
+    """
+    folds: Folds = entries[0].problem.about
+    best = [
+        min((entry.fitted.records[n] for entry in entries), key=lambda r: r["valid"]["loss"])
+        for n in range(folds.num_fits)
+    ]
+    return answers_of(folds, best)
+
+
 def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
     """Which sentences the baseline has right, ``[seeds, N]``; None where it is not to be had.
 
@@ -191,38 +200,43 @@ def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
 def report(entries: Sequence[Entry], workdir: Path) -> None:
     """Prints ours beside the baseline for each row, and keeps it as table.md."""
     heads = ["row", "sentences", "weights", "ours", "TF-IDF + LR", "difference", "p", "verdict"]
+    searched = [entry for entry in entries if entry.name in config_file.SEARCH]
     lines = []
     for entry in entries:
         folds: Folds = entry.problem.about
         ours = answers_of(folds, entry.fitted.records) == folds.sentences.labels
-        theirs = baseline_right(folds, entry.path)
-        cells = [entry.name, f"{ours.shape[1]:,}", f"{entry.fitted.records[0]['num_weights']:,}"]
-        cells.append(with_interval(accuracy(ours)))
-        if theirs is None:
-            cells += ["-"] * 4
-        else:
-            found = compare(ours, theirs)
-            cells += [
-                with_interval(accuracy(theirs)),
-                with_interval(found, signed=True),
-                f"{found.p_value:.2g}",
-                verdict(found),
-            ]
-        lines.append(cells)
+        # The rows of a search have the same folds, and so the same baseline.
+        theirs = baseline_right(folds, workdir if entry in searched else entry.path)
+        weights = f"{entry.fitted.records[0]['num_weights']:,}"
+        lines.append([entry.name, f"{ours.shape[1]:,}", weights, *beside(ours, theirs)])
+    if len(searched) > 1:
+        folds = searched[0].problem.about
+        ours = chosen_answers(searched) == folds.sentences.labels
+        cells = beside(ours, baseline_right(folds, workdir))
+        lines.append(["by validation", f"{ours.shape[1]:,}", "", *cells])
     table = markdown_table(heads, lines)
     print(f"\n{table}\n\n{NOTE}")
     with writing(workdir / "table.md"):
         (workdir / "table.md").write_text(table + "\n")
 
 
+def beside(ours: np.ndarray, theirs: np.ndarray | None) -> list[str]:
+    """The cells of a line from what each has right, ``[seeds, N]``."""
+    own = with_interval(accuracy(ours))
+    if theirs is None:
+        return [own, *["-"] * 4]
+    found = compare(ours, theirs)
+    return [
+        own,
+        with_interval(accuracy(theirs)),
+        with_interval(found, signed=True),
+        f"{found.p_value:.2g}",
+        verdict(found),
+    ]
+
+
 NOTE = """Accuracy on sentences not learned from, with 95% intervals: Wilson's; of the difference, a
 bootstrap over sentences (and seeds). p: exact McNemar test of the first seed."""
-
-
-def with_interval(found: Accuracy | Difference, signed: bool = False) -> str:
-    """A share with its interval."""
-    form = "+.3f" if signed else ".3f"
-    return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def verdict(found: Difference) -> str:
@@ -269,16 +283,12 @@ SENTIMENT = Fitting(
     args=config_file.ARGS,
     build=build,
     report=report,
-    check=check_fitting,
     extra_flags={
         **DATA_FLAG,
         "show": Field("", "say what a finished run makes of this sentence; more, parted by |"),
     },
-    run=fit_repeats,
-    describe=describe_repeats,
-    unit="fit",
-    small=True,
     instead=show,
+    **REPEATED,
 )
 
 if __name__ == "__main__":

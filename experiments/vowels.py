@@ -13,22 +13,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from configs import vowels as config_file
-from lstm_jax.build import build_pooling, build_structure
-from lstm_jax.classifier import classifier
-from lstm_jax.config import Config, check_fitting
+from lstm_jax.build import build_classifier
+from lstm_jax.config import Config
 from lstm_jax.data import DATA_FLAG, Signals, load_signals
 from lstm_jax.fitting import (
+    REPEATED,
     Entry,
     Fitting,
     Labelled,
     Repeat,
     Repeats,
     classification,
-    describe_repeats,
-    fit_repeats,
     main,
 )
-from lstm_jax.fitting.accuracy import accuracy, compare
+from lstm_jax.fitting.accuracy import accuracy, compare, with_interval
 from lstm_jax.fitting.folds import stratified_folds
 from lstm_jax.inspect.confusion import plot_confusion
 from lstm_jax.record.refusal import writing
@@ -97,13 +95,7 @@ def repeat(config: Config, parts: Mapping[str, Signals], number: int) -> Repeat:
 def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     """The net of a row, and its fits."""
     parts = load_signals(config.data, extra["data_dir"])
-    structure = build_structure(config, parts["train"].inputs.shape[2])
-    net = classifier(
-        structure,
-        build_pooling(config, structure),
-        len(parts["train"].classes),
-        dropout=config.dropout,
-    )
+    net = build_classifier(config, parts["train"].inputs.shape[2], len(parts["train"].classes))
     model = classification(net, l2=config.l2)
     identity = {"signals": [len(part.labels) for part in parts.values()]}
     return Repeats(
@@ -150,19 +142,17 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
         ours = np.array([record["answers"] for record in entry.fitted.records]) == labels
         found, each = accuracy(ours), ours.mean(1)
         line = [entry.name, f"{entry.fitted.records[0]['num_weights']:,}"]
-        line += [f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"]
+        line += [with_interval(found)]
         line += [f"{each.min():.3f} to {each.max():.3f}"]
         if theirs is None:
             line += ["-", "-"]
         else:
             gap = compare(ours, theirs)
-            line += [f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]", f"{gap.p_value:.2g}"]
+            line += [with_interval(gap, signed=True), f"{gap.p_value:.2g}"]
         lines.append(line)
         _draw(entry, labels)
     if theirs is not None:
-        found = accuracy(theirs)
-        said = f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
-        lines.append(["logistic regression", "", said, "", "", ""])
+        lines.append(["logistic regression", "", with_interval(accuracy(theirs)), "", "", ""])
     if entries[0].config.data == "vowels":
         for one in PUBLISHED:
             lines.append([one.what, "", f"{one.accuracy:.3f}", "", "", ""])
@@ -213,12 +203,8 @@ VOWELS = Fitting(
     args=config_file.ARGS,
     build=build,
     report=report,
-    check=check_fitting,
     extra_flags=DATA_FLAG,
-    run=fit_repeats,
-    describe=describe_repeats,
-    unit="fit",
-    small=True,
+    **REPEATED,
 )
 
 if __name__ == "__main__":

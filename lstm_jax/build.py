@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import optax
 
 from lstm_jax.cells import Cell
+from lstm_jax.classifier import Classifier, classifier
 from lstm_jax.config import Config
 from lstm_jax.config.fields import no_such
 from lstm_jax.exams import Exam, Stage, exam
@@ -245,6 +246,39 @@ def build_pooling(config: Config, structure: Structure) -> Pooling:
         structure.output_size,
         attention_size=config.attention_size,
         backward_size=structure.output_size // 2 if config.bidirectional else 0,
+    )
+
+
+def build_classifier(
+    config: Config,
+    input_size: int,
+    num_classes: int,
+    *,
+    num_words: int | None = None,
+    word_dropout: float = 0.0,
+) -> Classifier:
+    """The classifier of a configuration (the fields of `lstm_jax.config.CLASSIFYING`).
+
+    Args:
+      config: the settings.
+      input_size: numbers a step, or of a word's vector.
+      num_classes: of the answer.
+      num_words, word_dropout: for sentences, as `lstm_jax.classifier.classifier` has them.
+
+    Example:
+      >>> from lstm_jax.config import CLASSIFYING, make_config
+      >>> net = build_classifier(make_config(CLASSIFYING, hidden_size=4), 3, 2)
+      >>> net.structure.output_size
+      4
+    """
+    structure = build_structure(config, input_size)
+    return classifier(
+        structure,
+        build_pooling(config, structure),
+        num_classes,
+        num_words=num_words,
+        dropout=config.dropout,
+        word_dropout=word_dropout,
     )
 
 

@@ -27,6 +27,7 @@ from lstm_jax.fitting import (
     loop,
     mean_of,
     shuffled,
+    start,
     start_weights,
     streams,
 )
@@ -74,14 +75,15 @@ def problem(**changes):
 @pytest.fixture
 def compiled_once(monkeypatch):
     """One program for all fits of a test, which differ in nothing that it depends on."""
-    for name in ("make_init", "make_advance", "make_evaluate"):
-        make = getattr(loop, name)
+    places = {"make_init": start, "make_advance": loop, "make_evaluate": loop}
+    for name, place in places.items():
+        make = getattr(place, name)
         first = {}
 
         def once(model, batches, *more, make=make, first=first):
             return first.setdefault(batches.num_examples, make(model, batches, *more))
 
-        monkeypatch.setattr(loop, name, once)
+        monkeypatch.setattr(place, name, once)
     parts = problem()
     monkeypatch.setattr(sys.modules[__name__], "problem", lambda: parts)
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +63,26 @@ def test_each_sentence_is_tested_once_and_words_come_from_the_training_part():
     assert (own[:, 0] > 0).all() and (repeat.test.inputs[: len(test), 0] == 0).all()
     assert (repeat.test.labels[: len(test)] == labels[test]).all()
     assert {tuple(part.labels.shape) for part in (folds.repeat(0).test, repeat.test)} == {(14,)}
+
+
+def test_each_fold_takes_the_setting_that_its_validation_prefers(tmp_path):
+    read = load_sentences(str(sentences_file(tmp_path)))
+    folds = Folds(make_config(sentiment_config.FIELDS, num_folds=3, valid_share=0.3), read)
+    sizes = [len(folds.split(n)[2]) for n in range(3)]
+
+    def row(answer, losses):
+        records = [
+            {"fit": n, "valid": {"loss": loss}, "answers": [answer] * size}
+            for n, (loss, size) in enumerate(zip(losses, sizes, strict=True))
+        ]
+        return SimpleNamespace(
+            problem=SimpleNamespace(about=folds), fitted=SimpleNamespace(records=records)
+        )
+
+    entries = [row(0, (0.3, 0.9, 0.5)), row(1, (0.4, 0.2, 0.6))]
+    (answers,) = sentiment.chosen_answers(entries)
+    for fold, chosen in enumerate((0, 1, 0)):
+        assert (answers[folds.split(fold)[2]] == chosen).all()
 
 
 def test_channels_are_standardised_by_the_training_part_alone(tmp_path):

@@ -14,7 +14,7 @@ from lstm_jax.config.fields import (
     show,
     valid_values,
 )
-from lstm_jax.config.fitting import FITTING, LAYERS, POOLING, check_fitting
+from lstm_jax.config.fitting import CLASSIFYING, FITTING, LAYERS, POOLING, check_fitting
 from lstm_jax.config.standard import (
     EVERY_STEP,
     EXAM,
@@ -30,6 +30,7 @@ from lstm_jax.config.standard import (
 )
 
 __all__ = [
+    "CLASSIFYING",
     "EVERY_STEP",
     "EXAM",
     "FITTING",

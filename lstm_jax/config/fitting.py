@@ -88,6 +88,17 @@ POOLING: Fields = {
 }
 
 
+CLASSIFYING: Fields = {
+    **{name: field for name, field in FITTING.items() if name != "chunk"},
+    **LAYERS,
+    **POOLING,
+    "l2": Field(
+        0.0001, "weight of the penalty 1/2 sum w^2 on weights, not on words and biases", low=0.0
+    ),
+}
+"""Of many small fits of a classifier of sequences, an epoch a call."""
+
+
 def check_fitting(config: Any) -> None:
     """Raises ConfigError where fields of FITTING and LAYERS contradict each other.
 

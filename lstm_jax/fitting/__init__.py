@@ -8,14 +8,16 @@ from lstm_jax.fitting.batches import Batches, Text, in_order, shuffled, streams
 from lstm_jax.fitting.board import FitBoard
 from lstm_jax.fitting.classification import Labelled, classification
 from lstm_jax.fitting.command import Entry, Fitting, main, open_folder
-from lstm_jax.fitting.loop import DivergedError, Fitted, Problem, fit
+from lstm_jax.fitting.loop import fit
 from lstm_jax.fitting.model import Mean, Metrics, Model, mean_of
 from lstm_jax.fitting.optimizer import build_optimizer, build_schedule
-from lstm_jax.fitting.repeats import Repeat, Repeats, describe_repeats, fit_repeats
+from lstm_jax.fitting.problem import DivergedError, Fitted, Problem
+from lstm_jax.fitting.repeats import REPEATED, Repeat, Repeats, describe_repeats, fit_repeats
 from lstm_jax.fitting.start import WeightsError, find_weights, start_weights
 from lstm_jax.fitting.steps import FitState, make_advance, make_evaluate
 
 __all__ = [
+    "REPEATED",
     "Batches",
     "DivergedError",
     "Entry",

@@ -72,6 +72,17 @@ def compare(ours: np.ndarray, theirs: np.ndarray, *, confidence: float = 0.95) -
     )
 
 
+def with_interval(found: Accuracy | Difference, *, signed: bool = False) -> str:
+    """A share with its interval, as text.
+
+    Example:
+      >>> with_interval(Accuracy(0.9, 0.826, 0.945))
+      '0.900 [0.826, 0.945]'
+    """
+    form = "+.3f" if signed else ".3f"
+    return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
+
+
 def _bootstrap(values: np.ndarray, confidence: float, num_draws: int = 2000) -> tuple[float, float]:
     """Percentiles of the mean of ``[S, N]`` over draws of both axes."""
     rng = np.random.Generator(np.random.Philox(0))

@@ -1,5 +1,6 @@
 """From a command line to a report: runs the rows of an experiment on data, and resumes them."""
 
+import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,8 @@ from lstm_jax.config import (
     row_configs,
 )
 from lstm_jax.experiment import default_workdir, this_command
-from lstm_jax.fitting.loop import DivergedError, Fitted, Problem, fit, plain_config
+from lstm_jax.fitting.loop import fit
+from lstm_jax.fitting.problem import DivergedError, Fitted, Problem
 from lstm_jax.fitting.start import WeightsError
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
@@ -165,5 +167,5 @@ def open_folder(
     path: Path, name: str, config: Config, problem: Any, unit: str = "epoch"
 ) -> RunFolder:
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
-    settings = plain_config(config) | dict(problem.identity)
+    settings = json.loads(config.to_json()) | dict(problem.identity)
     return RunFolder.open(path, settings, name, free_fields=FREE_FIELDS, report=say, unit=unit)

@@ -11,85 +11,36 @@ The order of writing at the end of an epoch (weights, samples, record, checkpoin
 any instant cost at most the work since the checkpoint before: it is done again, to the same bits.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.config import Config
-from lstm_jax.fitting.batches import Batches
+from lstm_jax.fitting.best import Best
 from lstm_jax.fitting.board import FitBoard
-from lstm_jax.fitting.model import Model
 from lstm_jax.fitting.optimizer import build_optimizer, build_schedule
-from lstm_jax.fitting.start import start_weights
-from lstm_jax.fitting.steps import (
-    FitState,
-    from_weights,
-    make_advance,
-    make_evaluate,
-    make_init,
-    means,
-)
+from lstm_jax.fitting.problem import DivergedError, Fitted, Problem
+from lstm_jax.fitting.start import make_start
+from lstm_jax.fitting.steps import FitState, make_advance, make_evaluate, means
+from lstm_jax.fitting.telling import Telling
 from lstm_jax.interop.files import load_weights, save_weights
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder, RunFolderError
 from lstm_jax.record.folder import BEST, LAST
 from lstm_jax.record.refusal import writing
-from lstm_jax.tables import format_duration
 from lstm_jax.types import Params
 from lstm_jax.unroll import kernels_taken
 
 SAVE_EVERY = 20.0  # seconds between checkpoints within an epoch
 CALL_SECONDS = 1.0  # that a call of the compiled program is to take
-
-Samples = Callable[[Params, int], Mapping[str, str]]
-
-
-class Problem(NamedTuple):
-    """A model and the data that it is fitted to, as an experiment builds them from its config.
-
-    Attributes:
-      model: what is fitted.
-      train: batches of a pass; an update each.
-      valid: decides the best epoch; None: the last one is.
-      test: what the best weights are tried on in the end, by name.
-      identity: JSON values that tell this data from other (its hash, say); part of the settings
-        that a run folder belongs to.
-      samples: ``(params, epoch) -> {name: text}``, kept after each epoch; None: nothing is.
-    """
-
-    model: Model
-    train: Batches
-    valid: Batches | None = None
-    test: Mapping[str, Batches] = {}
-    identity: Mapping[str, Any] = {}
-    samples: Samples | None = None
-
-
-class Fitted(NamedTuple):
-    """What a fit came to.
-
-    Attributes:
-      params: of the best epoch.
-      records: one per epoch.
-      result: best epoch, its losses, and the test; None for a fit that was stopped before its end.
-    """
-
-    params: Params
-    records: list[dict[str, Any]]
-    result: dict[str, Any] | None
-
-
-class DivergedError(ValueError):
-    """A loss or gradient that is not a finite number; the message is one line for the user."""
 
 
 def fit(
@@ -118,7 +69,7 @@ def fit(
 
     Example:
       >>> from lstm_jax.config import FITTING, make_config
-      >>> from lstm_jax.fitting import Mean, shuffled
+      >>> from lstm_jax.fitting import Mean, Model, shuffled
       >>> def loss(w, carry, batch, key):
       ...     (x, y), weight = batch
       ...     squares = weight * (w * x - y) ** 2
@@ -148,8 +99,8 @@ def fit(
             loop.board = opened.enter_context(FitBoard(folder.path / "tb", loop.step))
         while not loop.is_over():
             if not loop.run_epoch(stopped):
-                return Fitted(loop.best_params, loop.records, None)
-        return Fitted(loop.best_params, loop.records, loop.finish())
+                return Fitted(loop.best.params, loop.records, None)
+        return Fitted(loop.best.params, loop.records, loop.finish())
 
 
 class _Loop:
@@ -164,7 +115,7 @@ class _Loop:
         line: LiveLine | None,
     ):
         self.problem, self.config, self.folder, self.label = problem, config, folder, label
-        self.line = line
+        self.telling = Telling(line, label, config, problem.train)
         self.kernels: Mapping[str, str] = {}  # by cell, once the first program is made
         self.board: FitBoard | None = None
         self.num_steps = problem.train.num_steps
@@ -180,7 +131,6 @@ class _Loop:
         self.data = jax.device_put(problem.train.data)
         self.chunk = config.chunk or 1
         self.records: list[dict[str, Any]] = []
-        self.best_epoch, self.best_loss = 0, math.inf
         self.epoch_seconds: dict[str, float] = {}
         self.trained_seconds = 0.0
         self.trained_steps = 0
@@ -190,30 +140,24 @@ class _Loop:
 
     def restore(self) -> None:
         """The state to go on from: that of the checkpoint, else a fresh one."""
-        state = self._fresh()
+        start = make_start(self.problem.model, self.problem.train, self.optimizer, self.config)
+        state = start(self.key)
+        self.best = Best(state.params)
         loaded = self.folder.load_checkpoint() if self.folder else None
         if self.folder is None or loaded is None:
             self.state, self.step = state, 0
-            self.best_params = _copy(state.params)
             self._provenance()
             return
         arrays, meta = loaded
         self.state = _unflatten(arrays, state, self.folder.path)
         self.step = int(self.state.step)
-        self.best_epoch = int(meta["best_epoch"])
-        self.best_loss = math.inf if meta["best_loss"] is None else float(meta["best_loss"])
-        self.best_params = self.read_best() if self.best_epoch else _copy(state.params)
+        if meta["best_epoch"]:
+            self.best.offer(int(meta["best_epoch"]), float(meta["best_loss"]), self.read_best())
         self.records = [r for r in self.folder.records() if r["epoch"] <= self.epochs_done]
         self._provenance()
-        self._say(f"{self.label}: going on in {self.folder.path} after {self.step:,} updates")
-
-    def _fresh(self) -> FitState:
-        make = make_init(self.problem.model, self.problem.train, self.optimizer)
-        state = jax.jit(make, static_argnums=1)(self.key, self.config.init_range)
-        if not self.config.init_from:
-            return state
-        params = start_weights(self.config.init_from, state.params)
-        return from_weights(self.problem.model, self.problem.train, self.optimizer, params)
+        self.telling.say(
+            f"{self.label}: going on in {self.folder.path} after {self.step:,} updates"
+        )
 
     def read_best(self) -> Params:
         """The weights of the best epoch, from the run folder."""
@@ -231,9 +175,7 @@ class _Loop:
 
     def is_over(self) -> bool:
         """Whether all epochs are done, or validation has not got better for long enough."""
-        waited = self.epochs_done - self.best_epoch
-        patience = self.config.patience
-        out_of_patience = self.problem.valid is not None and 0 < patience <= waited
+        out_of_patience = self.best.is_past(self.epochs_done, self.config.patience)
         return self.epochs_done >= self.config.num_epochs or out_of_patience
 
     # ---- an epoch
@@ -244,7 +186,7 @@ class _Loop:
         began = time.monotonic()
         while self.step < end:
             self._call(end)
-            self._show(end)
+            self._show()
             if self.step < end and stopped():
                 self._save()
                 return False
@@ -284,14 +226,11 @@ class _Loop:
 
     def _close_epoch(self, epoch: int, train: Mapping[str, float]) -> None:
         found: dict[str, Any] = {"train": dict(train)}
-        better = True
+        loss = -float(epoch)  # without validation the last epoch is the best
         if self.problem.valid is not None:
             found["valid"] = self._evaluate("valid", self.state.params)
-            better = found["valid"]["loss"] < self.best_loss
-        if better:
-            self.best_epoch = epoch
-            self.best_loss = found.get("valid", train)["loss"]
-            self.best_params = _copy(self.state.params)
+            loss = found["valid"]["loss"]
+        better = self.best.offer(epoch, loss, self.state.params)
         rate = float(jnp.asarray(self.rate(jnp.int32(self.step - 1))))
         record = {"epoch": epoch, "row": self.label, "step": self.step} | found
         record |= {"learning_rate": rate, "best": better, "seed": self.config.seed}
@@ -303,7 +242,7 @@ class _Loop:
         if self.board:
             scalars = {f"{part}/{k}": v for part in found for k, v in found[part].items()}
             self.board.log(self.step, scalars | {"learning_rate": rate}, texts)
-        self._say(self._epoch_text(record))
+        self.telling.say_epoch(record, self.epoch_seconds[str(epoch)])
 
     def _write(
         self,
@@ -331,7 +270,7 @@ class _Loop:
     def _save(self) -> None:
         if self.folder:
             arrays = {str(n): leaf for n, leaf in enumerate(jax.tree.leaves(self.state))}
-            meta = {"best_epoch": self.best_epoch, "best_loss": self.best_loss}
+            meta = {"best_epoch": self.best.epoch, "best_loss": self.best.loss}
             self.folder.save_checkpoint(jax.device_get(arrays), meta)
             self._provenance()
         self.saved = time.monotonic()
@@ -353,52 +292,26 @@ class _Loop:
 
     def finish(self) -> dict[str, Any]:
         """Tests the best weights and writes result.json."""
-        best = [r for r in self.records if r["epoch"] == self.best_epoch]
+        best = [r for r in self.records if r["epoch"] == self.best.epoch]
         result: dict[str, Any] = {
             "row": self.label,
-            "num_weights": num_weights(self.best_params),
+            "num_weights": num_weights(self.best.params),
             "epochs": self.epochs_done,
-            "best_epoch": self.best_epoch,
+            "best_epoch": self.best.epoch,
             "best": {k: best[0][k] for k in ("train", "valid") if k in best[0]} if best else None,
         }
         for name in self.problem.test:
-            result[name] = self._evaluate(name, self.best_params)
+            result[name] = self._evaluate(name, self.best.params)
         if self.folder:
             self.folder.write_result(result)
             self._provenance()
         return result
 
-    def _say(self, text: str) -> None:
-        if self.line:
-            self.line.say(text)
-
-    def _show(self, end: int) -> None:
-        if self.line is None or not self.line.is_due():
-            return
-        rate = self.trained_steps / max(self.trained_seconds, 1e-9)
-        done = 1 - (end - self.step) / self.num_steps
-        left = (self.config.num_epochs * self.num_steps - self.step) / rate
-        loss = means(jax.device_get(self.state.sums)).get("loss", math.nan)
-        self.line.write(
-            f"{self.label}  epoch {end // self.num_steps}/{self.config.num_epochs}  {done:.0%}  "
-            f"loss {loss:.4f}  {rate * self.problem.train.num_examples / self.num_steps:,.0f} "
-            f"examples/s  at most {format_duration(left)} left"
-        )
-
-    def _epoch_text(self, record: Mapping[str, Any]) -> str:
-        parts = [f"{self.label}  epoch {record['epoch']}/{self.config.num_epochs}"]
-        for part in ("train", "valid"):
-            if part in record:
-                said = "  ".join(f"{name} {value:.4f}" for name, value in record[part].items())
-                parts.append(f"{part}: {said}")
-        seconds = self.epoch_seconds[str(record["epoch"])]
-        parts.append(f"{seconds:.1f} s" + ("  best so far" if record["best"] else ""))
-        return "  ".join(parts)
-
-
-def _copy(params: Params) -> Params:
-    """Weights in memory of their own: the state they are of is donated to the next call."""
-    return jax.tree.map(lambda leaf: np.array(leaf), params)
+    def _show(self) -> None:
+        if self.telling.is_due():
+            rate = self.trained_steps / max(self.trained_seconds, 1e-9)
+            loss = means(jax.device_get(self.state.sums)).get("loss", math.nan)
+            self.telling.show(self.step, rate, loss)
 
 
 def _unflatten(arrays: Mapping[str, np.ndarray], like: FitState, path: Path) -> FitState:
@@ -410,8 +323,3 @@ def _unflatten(arrays: Mapping[str, np.ndarray], like: FitState, path: Path) -> 
             f"{path}: the checkpoint is of another model or version; give a new --workdir"
         )
     return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in wanted])
-
-
-def plain_config(config: Config) -> dict[str, Any]:
-    """A config as JSON values."""
-    return json.loads(config.to_json())

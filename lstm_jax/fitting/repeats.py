@@ -10,7 +10,6 @@ is done again to the same bits.
             weights.bin   those of every fit, for looking into
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -22,20 +21,14 @@ import numpy as np
 from lstm_jax.classifier import Classifier
 from lstm_jax.config import Config
 from lstm_jax.fitting.batches import Batches, in_order, shuffled
+from lstm_jax.fitting.best import Best
 from lstm_jax.fitting.board import FitBoard
 from lstm_jax.fitting.classification import Labelled
-from lstm_jax.fitting.loop import DivergedError, Fitted
 from lstm_jax.fitting.model import Model
 from lstm_jax.fitting.optimizer import build_optimizer
-from lstm_jax.fitting.start import start_weights
-from lstm_jax.fitting.steps import (
-    FitState,
-    from_weights,
-    make_advance,
-    make_evaluate,
-    make_init,
-    means,
-)
+from lstm_jax.fitting.problem import DivergedError, Fitted
+from lstm_jax.fitting.start import make_start
+from lstm_jax.fitting.steps import FitState, make_advance, make_evaluate, means
 from lstm_jax.interop.files import save_weights
 from lstm_jax.lanes import named_leaves
 from lstm_jax.network import num_weights
@@ -174,7 +167,7 @@ class _Programs:
         self.shapes = _shapes(first)
         self.batches = shuffled(first.train, config.batch_size)
         self.optimizer = build_optimizer(config, self.batches.num_steps)
-        self.init = jax.jit(make_init(self.model, self.batches, self.optimizer), static_argnums=1)
+        self.start = make_start(self.model, self.batches, self.optimizer, config)
         self.advance = make_advance(self.model, self.batches, self.optimizer)
         self.passes = {
             name: make_evaluate(self.model, self._pass(data))
@@ -193,9 +186,9 @@ class _Programs:
         if _shapes(repeat) != self.shapes:
             raise ValueError(f"{label}: its data has other shapes than those of the first fit")
         key = jax.random.key(repeat.seed, impl="threefry2x32")
-        state = self._fresh(key)
+        state = self.start(key)
         data = jax.device_put(jax.tree.map(np.asarray, repeat.train))
-        best_epoch, best_loss, best = 0, math.inf, _copy(state.params)
+        best = Best(state.params)
         losses: dict[str, list[float]] = {"train_loss": [], "valid_loss": []}
         for epoch in range(1, self.config.num_epochs + 1):
             if stopped():
@@ -206,25 +199,18 @@ class _Programs:
             if repeat.valid is not None:
                 loss = self._measure("valid", state.params, repeat.valid)["loss"]
                 losses["valid_loss"].append(loss)
-            if loss < best_loss:
-                best_epoch, best_loss, best = epoch, loss, _copy(state.params)
-            elif 0 < self.config.patience <= epoch - best_epoch:
+            best.offer(epoch, loss, state.params)
+            if best.is_past(epoch, self.config.patience):
                 break
-        found: dict[str, Any] = {"num_weights": num_weights(best), "best_epoch": best_epoch}
+        params = best.params
+        found: dict[str, Any] = {"num_weights": num_weights(params), "best_epoch": best.epoch}
         found |= {name: values for name, values in losses.items() if values}
         for name, part in (("valid", repeat.valid), ("test", repeat.test)):
             if part is not None:
-                found[name] = self._measure(name, best, part)
-        logits = np.asarray(self.logits(best, repeat.test.inputs, repeat.test.lengths))
+                found[name] = self._measure(name, params, part)
+        logits = np.asarray(self.logits(params, repeat.test.inputs, repeat.test.lengths))
         found["answers"] = np.argmax(logits, axis=1).tolist()
-        return best, found
-
-    def _fresh(self, key: Array) -> FitState:
-        state = self.init(key, self.config.init_range)
-        if not self.config.init_from:
-            return state
-        params = start_weights(self.config.init_from, state.params)
-        return from_weights(self.model, self.batches, self.optimizer, params)
+        return params, found
 
     def _epoch(self, state: FitState, data: Any, key: Array, epoch: int, label: str) -> FitState:
         state = self.advance(state, data, key, jnp.int32(epoch * self.batches.num_steps))
@@ -244,11 +230,6 @@ def _shapes(repeat: Repeat) -> list[tuple[tuple[int, ...], str]]:
     return [(np.shape(leaf), str(np.asarray(leaf).dtype)) for leaf in leaves]
 
 
-def _copy(params: Params) -> Params:
-    """Weights in memory of their own: the state they are of is donated to the next call."""
-    return jax.tree.map(lambda leaf: np.array(leaf), params)
-
-
 def describe_repeats(name: str, config: Config, repeats: Repeats) -> str:
     """What a row would run, in words, for --dry_run; nothing is computed."""
     params = jax.eval_shape(repeats.model.init, jax.random.key(0))
@@ -261,3 +242,12 @@ def describe_repeats(name: str, config: Config, repeats: Repeats) -> str:
             f"  examples  {', '.join(sizes)}",
         ]
     )
+
+
+REPEATED: dict[str, Any] = {
+    "run": fit_repeats,
+    "describe": describe_repeats,
+    "unit": "fit",
+    "small": True,
+}
+"""What an experiment whose rows are `Repeats` has in its `lstm_jax.fitting.Fitting`."""

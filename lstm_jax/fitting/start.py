@@ -1,10 +1,18 @@
-"""Starting from the weights of another run."""
+"""Where a fit starts: fresh weights, or those of another run."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import jax
+import optax
+
+from lstm_jax.config import Config
+from lstm_jax.fitting.batches import Batches
+from lstm_jax.fitting.model import Model
+from lstm_jax.fitting.steps import FitState, from_weights, make_init
 from lstm_jax.interop.files import check_weights, load_weights
 from lstm_jax.record.folder import BEST, LAST
-from lstm_jax.types import Params
+from lstm_jax.types import Array, Params
 
 
 class WeightsError(ValueError):
@@ -54,3 +62,23 @@ def start_weights(given: str, like: Params) -> Params:
     if wrong:
         raise WeightsError("\n".join(f"config.init_from={given}: {line}" for line in wrong))
     return load_weights(path, like)
+
+
+def make_start(
+    model: Model, batches: Batches, optimizer: optax.GradientTransformation, config: Config
+) -> Callable[[Array], FitState]:
+    """``key -> FitState``: before the first update, from fresh weights or ``config.init_from``.
+
+    Raises:
+      WeightsError: when called, where those weights do not fit.
+    """
+    init = jax.jit(make_init(model, batches, optimizer), static_argnums=1)
+
+    def start(key: Array) -> FitState:
+        state = init(key, config.init_range)
+        if not config.init_from:
+            return state
+        params = start_weights(config.init_from, state.params)
+        return from_weights(model, batches, optimizer, params)
+
+    return start

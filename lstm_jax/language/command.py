@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,20 @@ import jax
 import numpy as np
 
 from lstm_jax.config import CommandLine, ConfigError, Field, Fields, make_config
-from lstm_jax.data import DataError
-from lstm_jax.fitting import Entry
+from lstm_jax.data import DATA_FLAG, DataError
+from lstm_jax.fitting import Entry, Fitting
 from lstm_jax.fitting.pictures import plot_fit
 from lstm_jax.language.generate import writer
 from lstm_jax.language.looking import features, gate_shares, memories, rank, record_text
 from lstm_jax.language.page import cells_page
-from lstm_jax.language.problem import Written, build_corpus, read_run, run_text
+from lstm_jax.language.problem import (
+    Written,
+    build_corpus,
+    build_named,
+    check_text,
+    read_run,
+    run_text,
+)
 from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
 
@@ -48,6 +55,28 @@ LOOK: Fields = {
     ),
     "look_length": Field(20_000, "of --look: characters to read", low=100, high=10**6),
 }
+
+
+def text_experiment(
+    name: str,
+    usage: str,
+    fields: Fields,
+    args: Mapping[str, str],
+    report: Callable[[Sequence[Entry], Path], None],
+) -> Fitting:
+    """An experiment on a text, with ``--generate`` and ``--look``; arguments as of `Fitting`."""
+    return Fitting(
+        name=name,
+        usage=usage,
+        config_path=f"configs/{name}.py",
+        fields=fields,
+        args=args,
+        build=build_named,
+        report=report,
+        check=check_text,
+        extra_flags={**DATA_FLAG, **GENERATE, **LOOK},
+        instead=instead,
+    )
 
 
 def instead(command_line: CommandLine) -> int | None:
