@@ -62,12 +62,12 @@ ARGS = {
     "sites": "each site, and all three together (the default)",
     **{site: f"one row: {site}" for site in SITES},
     "pooling": "all three sites together with each pooling",
-    "search": "all together with 12 settings; each fold takes the one that its validation prefers",
+    "search": "all together with 5 settings; each fold takes the one that its validation prefers",
     "smoke": "two folds of one site, one epoch",
 }
 
 
-SEARCH = tuple(f"search-{number:02d}" for number in range(12))
+SEARCH = tuple(f"search-{number:02d}" for number in range(5))
 
 
 def drawn(number: int) -> dict[str, Any]:
