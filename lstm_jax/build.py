@@ -254,7 +254,7 @@ def build_classifier(
     input_size: int,
     num_classes: int,
     *,
-    num_words: int | None = None,
+    num_words: int = 0,
     word_dropout: float = 0.0,
 ) -> Classifier:
     """The classifier of a configuration (the fields of `lstm_jax.config.CLASSIFYING`).

@@ -73,9 +73,9 @@ def draw_fits(records: Sequence[Mapping[str, Any]]) -> Figure:
     for name, (label, color) in LOSSES.items():
         curves = [record[name] for record in records if record.get(name)]
         for number, curve in enumerate(curves):
-            said = {"label": label} if not number else {}
             epochs = range(1, len(curve) + 1)
-            axes.plot(epochs, curve, "o-", color=color, linewidth=0.8, markersize=1.5, **said)
+            said = "" if number else label  # in the legend once
+            axes.plot(epochs, curve, "o-", color=color, lw=0.8, markersize=1.5, label=said)
     axes.set_ylabel("loss, nats")
     axes.legend(frameon=False, fontsize=9)
     return figure

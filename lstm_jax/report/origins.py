@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_jax.inspect.plots import OURS, PAPER
 from lstm_jax.record.reading import RunFiles
-from lstm_jax.report.grids import Grid
+from lstm_jax.report.grids import Cell, Grid
 from lstm_jax.report.parts import figure_html, slug, table_html, told_html, wall_time
 from lstm_jax.report.pictures import line_panels, page_style, svg_of
 
@@ -69,7 +69,7 @@ def methods_grid(errors: Mapping[str, np.ndarray]) -> Grid:
     [('network', '3.5', '3.536')]
     """
     heads = ("method", "mean absolute error", "root of the mean square")
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name.replace("_", " "), f"{abs(error).mean():.4g}", f"{(error**2).mean() ** 0.5:.4g}")
         for name, error in errors.items()
     ]
@@ -79,7 +79,7 @@ def methods_grid(errors: Mapping[str, np.ndarray]) -> Grid:
 def origins_grid(records: Sequence[Mapping[str, Any]], errors: Mapping[str, np.ndarray]) -> Grid:
     """A line an origin: the mean absolute error of each method from there."""
     heads = ("origin", "first value forecast", *(name.replace("_", " ") for name in errors))
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             str(record["trial"]),
             str(record["label"]),
