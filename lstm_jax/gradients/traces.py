@@ -213,6 +213,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
             if left is not None:
                 left = _Steps(left.slopes, _at_last(errors, inputs.shape[0], example.length))
         if symbols is not None and left is not None:
+            assert grads is not None  # from the steps or from the last one
             grads = _with_inputs(spec, network, grads, symbols, left)
         return outputs, grads  # pyright: ignore[reportReturnType]  # both are there by now
 
