@@ -461,10 +461,12 @@ from lstm_jax.record import RunFolder
 with RunFolder.open({str(path)!r}, {{}}, "x") as folder:
     loaded = folder.load_checkpoint()
     step = 0 if loaded is None else int(loaded[0]["step"])
-    print("go", flush=True)
+    start = step
     while True:
         step += 1
         folder.append_trial({{"trial": step}})
+        if step == start + 1:
+            print("go", flush=True)  # a busy machine may get no further before the kill
         folder.save_checkpoint({{"step": np.asarray(step), "w": np.ones(20_000)}}, {{}})
 """
     rng = np.random.default_rng(0)
