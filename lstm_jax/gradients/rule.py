@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from lstm_jax.network import NetworkParams
+from lstm_jax.cells.lstm97 import Lstm97Spec
+from lstm_jax.network import Network, NetworkParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
 
@@ -31,6 +32,22 @@ def require_timing(timing: str) -> None:
     """
     if timing not in TIMINGS:
         raise ValueError(f"timing: {timing!r} is not one of {', '.join(TIMINGS)}")
+
+
+def require_lstm97(network: Network, rule: str, same: str) -> Lstm97Spec:
+    """The `Lstm97Spec` of the network's cell; ``ValueError`` for another cell.
+
+    Args:
+      rule: the name of the rule that is written out for this cell.
+      same: the name of the one that gives the same gradient for any cell.
+    """
+    spec = network.cell.spec
+    if not isinstance(spec, Lstm97Spec):
+        raise ValueError(
+            f"{rule}: the rule is written for the lstm97 cell, not for {network.cell.name!r}; "
+            f"{same!r} is the same gradient for any cell"
+        )
+    return spec
 
 
 def require_mask(example: Example) -> Array:

@@ -13,7 +13,7 @@ from lstm_jax.cells import trailing
 from lstm_jax.cells.lstm97 import Lstm97Params, Lstm97Spec, slope_h, squash_h
 from lstm_jax.cells.trailing import Now, Slopes, outer, per_block, per_cell, products
 from lstm_jax.gradients.outputs import at_last_step, output_nets, symbol_nets
-from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
+from lstm_jax.gradients.rule import GradientRule, require_lstm97, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
@@ -109,13 +109,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
       True
     """
     require_timing(timing)
-    spec = network.cell.spec
-    if not isinstance(spec, Lstm97Spec):
-        raise ValueError(
-            f"traces: the rule is written for the lstm97 cell, not for {network.cell.name!r}; "
-            "'truncated' is the same gradient for any cell"
-        )
-
+    spec = require_lstm97(network, "traces", "truncated")
     every_step = timing == "every_step"
 
     def rule(
