@@ -92,11 +92,11 @@ def _trace_lines(record: Mapping[str, Any]) -> list[str]:
     lines = [
         [
             f"{int(T):,}",
-            *(f"{own[name]:,}" for name in ("temp_bytes", "number_bytes", "input_bytes")),
+            *(f"{own[name]:,}" for name in ("temp_bytes", "input_bytes")),
         ]
         for T, own in record["traces"].items()
     ]
-    head = ["T", "temporary, bytes", "of it the steps' numbers", "the inputs themselves"]
+    head = ["T", "temporary, bytes", "the inputs themselves"]
     return [
         "Memory of the 1997 rule by forward traces (eight cells, B=1, an error at the end):\n\n"
         + markdown(head, lines)
