@@ -128,7 +128,7 @@ def paper_table(record: Mapping[str, Any]) -> str:
 
 
 def scaling_table(record: Mapping[str, Any]) -> str:
-    """Milliseconds by shape, on one device and on all."""
+    """Milliseconds by shape: on one device, on all, and the peers."""
     rows = record["rows"]
     labels = list(dict.fromkeys(row["row"] for row in rows))
     by_shape = {(row["row"], row["shape"]): row["seconds"] for row in rows}
@@ -210,9 +210,9 @@ sequence at a time, its data drawn beforehand.""",
     "long": """Ours with the settings for small networks; *in segments* keeps the states of about
 2 sqrt(T) steps and runs forward once more.""",
     "large": "",
-    "scaling": """Forward and backward, ours alone; trials are rows of the paper regime. Under 48
-units "auto" is the scan, whose weight gradients are added up over the devices at each step: there
-a batch that is spread wants `kernel="spread"`.""",
+    "scaling": """Forward and backward; trials are rows of the paper regime. Under 48 units one
+device has the scan, which a batch over several must not have: it adds up the weights' gradients
+of all devices at each step ([decision 0013](decisions/0013-deferred-weight-gradients.md)).""",
 }
 NOT_RUN = (
     "Not run: no GPU was at hand. `python -m benchmarks --regimes=large` runs it where one is\n"

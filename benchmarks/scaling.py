@@ -1,7 +1,6 @@
 """How cost grows with T, hidden units and trials side by side; what a second core gives.
 
-The trials are rows of the paper regime; the rest is measured here, ours alone, forward and
-backward.
+The trials are rows of the paper regime; the rest is measured here, forward and backward.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +13,23 @@ from benchmarks.shapes import Row, Shape
 LENGTHS = tuple(Shape(T, 1, 8, 8) for T in (100, 300, 1000, 3000, 10_000, 100_000))
 SIZES = tuple(Shape(100, 64, 64, H) for H in (16, 32, 64, 128, 256, 512))
 MAX_BYTES = 200_000
+ALONE = Row("ours")
+PEERS = (Row("torch"), Row("flax"))
+
+
+def together(num_cores: int) -> Row:
+    """Ours with a batch spread over a device a core, by the kernel that serves any size then."""
+    return Row("ours", num_devices=num_cores, kernel="spread")
 
 
 def measure_scaling(repeats: int, num_cores: int, start: Start) -> dict[str, Any]:
     """The rows of this regime: sequences of several lengths, layers of several sizes.
 
-    Rows by size come on one device and on as many as there are cores, in turn.
+    Rows by size come on one device and on as many as there are cores, and beside two peers.
     """
     lengths = measure([Row("ours", small=True)], LENGTHS, repeats, start)
-    devices = (1, num_cores) if num_cores > 1 else (1,)
-    sizes = measure([Row("ours", num_devices=n) for n in devices], SIZES, repeats, start)
+    devices = [ALONE, together(num_cores)] if num_cores > 1 else [ALONE]
+    sizes = measure([*devices, *PEERS], SIZES, repeats, start)
     both = [*lengths["rows"], *sizes["rows"]]
     made = {"rows": [row for row in both if row["job"] == "training"]}
     settings = {"by length": lengths["settings"], "by size": sizes["settings"]}
@@ -68,12 +74,12 @@ def draw(scaling: Mapping[str, Any], paper: Mapping[str, Any], path: Path) -> No
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    one, all_ = ALONE.label, together(scaling["cores"]).label
+    labels = [one, all_, *(row.label for row in PEERS)]
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.6), layout="constrained")
-    num_cores = scaling["cores"]
-    one, all_ = Row("ours").label, Row("ours", num_devices=num_cores).label
     _draw_lengths(axes[0, 0], points(scaling, LENGTHS, one))
     _draw_trials(axes[0, 1], paper)
-    _draw_sizes(axes[1, 0], {n: points(scaling, SIZES, n) for n in (one, all_)})
+    _draw_sizes(axes[1, 0], {n: points(scaling, SIZES, n) for n in labels})
     _draw_cores(axes[1, 1], points(scaling, SIZES, one), points(scaling, SIZES, all_), paper)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
@@ -127,7 +133,7 @@ def _draw_sizes(axis: Any, by_row: Mapping[str, Sequence[tuple[Shape, float]]]) 
     sizes = [shape.num_units for shape in SIZES]
     axis.set_xticks(sizes, [str(n) for n in sizes])
     axis.set_xticks([], minor=True)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, fontsize=8)
 
 
 def _draw_cores(

@@ -72,7 +72,7 @@ class Row:
           ('lstm_jax, batch on 2 devices', 'Flax nnx')
         """
         label = NAMES[self.library]
-        label += ", kernel='cudnn'" if self.kernel == "cudnn" else ""
+        label += f", kernel={self.kernel!r}" if self.kernel != "auto" else ""
         label += ", in segments" if self.checkpoint else ""
         return label + (f", batch on {self.num_devices} devices" if self.num_devices > 1 else "")
 

@@ -19,8 +19,12 @@ VECTOR_WIDTH = "xla_cpu_prefer_vector_width"
 EXTRA = "--xla_backend_extra_options="
 WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
 
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_TRIM_THRESHOLD_": -1}
-"""By what glibc calls them in the environment, the numbers of its settings for `mallopt`."""
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": (-3, 2**30),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**30),
+    "MALLOC_ARENA_MAX": (-8, 1),  # the heaps of threads end at 64 MB, what is larger is unmapped
+}
+"""By what glibc calls them in the environment: their numbers for `mallopt`, and our values."""
 
 UNSOUND = {
     "0.11.1": "writes the whole stacked output of a loop again at each step on the CPU",
@@ -85,7 +89,7 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
         wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
     if not small and mallopt() and not any(map(os.environ.get, (*MALLOC, "GLIBC_TUNABLES"))):
         why = "memory of one call serves the next: 20,000 page faults less in a training step"
-        wanted += [Setting(name, str(2**30), why) for name in MALLOC]
+        wanted += [Setting(name, str(value), why) for name, (_, value) in MALLOC.items()]
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
         why = "a second start finds its programs compiled"
@@ -179,7 +183,7 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
         if setting.name.startswith("JAX_"):
             os.environ[setting.name] = setting.value
         if setting.name in MALLOC and (set_malloc := mallopt()):
-            set_malloc(MALLOC[setting.name], int(setting.value))
+            set_malloc(*MALLOC[setting.name])
             os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 

@@ -172,7 +172,7 @@ def test_the_plots_are_drawn_from_records(tmp_path):
     def line(row, shape, seconds):
         return {"row": row.label, "shape": shape.label, "job": "training", "seconds": seconds}
 
-    ours = [Row("ours"), Row("ours", num_devices=2)]
+    ours = [scaling.ALONE, scaling.together(2)]
     made = [line(ours[0], shape, 1e-6 * shape.num_steps) for shape in scaling.LENGTHS]
     made += [line(row, shape, 1e-4) for row in ours for shape in scaling.SIZES]
     trials = [
