@@ -11,7 +11,6 @@ machine is pointed out. Takes two to three minutes a regime on two cores.
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ def run(regime: str, repeats: int, num_cores: int) -> dict[str, Any]:
       Refused: where it cannot be measured here, or a library does not compute what ours does.
     """
     if regime == "paper":
-        return {"rows": paper_rows(repeats, num_cores), "settings": paper_scale.settings()}
+        return measure_paper(repeats, num_cores)
     if regime == "scaling":
         return measure_scaling(repeats, num_cores, Apart)
     if regime == "large" and not gpu_expected():
@@ -55,17 +54,19 @@ def run(regime: str, repeats: int, num_cores: int) -> dict[str, Any]:
     return made | ({"traces": trace_memory()} if regime == "long" else {})
 
 
-def paper_rows(repeats: int, num_cores: int) -> list[dict[str, Any]]:
+def measure_paper(repeats: int, num_cores: int) -> dict[str, Any]:
     """The rows of `benchmarks.paper_scale` for each T, as those of other regimes."""
-    made = []
+    rows, gemm = [], {}
     for T in PAPER_LENGTHS:
         table = paper_scale.rows(PAPER_LANES, num_cores)
-        for row, timing, problem in paper_scale.compare(T, table, repeats):
-            figures = timing._asdict() if timing else {"problem": problem}
-            own = dataclasses.asdict(row)
+        results, rate = paper_scale.compare(T, table, repeats)
+        if rate is not None:
+            gemm["lstm_jax, 1 core"] = rate
+        for result in results:
+            own = paper_scale.record_of(result)
             del own["library"]
-            made.append({"row": row.label, "shape": f"T={T}", "job": "update"} | own | figures)
-    return made
+            rows.append({"row": own.pop("label"), "shape": f"T={T}", "job": "update"} | own)
+    return {"rows": rows, "gemm": gemm, "settings": paper_scale.settings()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

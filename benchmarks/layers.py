@@ -6,12 +6,12 @@ for a given gradient of the outputs).
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.programs import made
 from benchmarks.shapes import Row, Shape
 
 TOLERANCE = {"float32": 1e-5, "bfloat16": 5e-2}
@@ -130,12 +130,9 @@ def compiled(
     args = (jax.tree.map(put, weights), *arrays)
     calls, seconds, temp = {}, {}, {}
     for job in (forward, training):
-        start = time.perf_counter()
-        program = jax.jit(job).lower(*args).compile()
-        seconds[job.__name__] = time.perf_counter() - start
-        memory = program.memory_analysis()
+        program, seconds[job.__name__], memory = made(jax.jit(job), *args)
         if memory is not None:
-            temp[job.__name__] = memory.temp_size_in_bytes * row.num_devices
+            temp[job.__name__] = memory * row.num_devices
         calls[job.__name__] = _placed(program, args)
 
     def answer() -> tuple[np.ndarray, np.ndarray]:

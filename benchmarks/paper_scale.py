@@ -12,17 +12,21 @@ import argparse
 import dataclasses
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmarks.ceiling import gemm
 from benchmarks.machine import available_cores, headline, machine, new_file, whole
-from benchmarks.peers import Measure, Timing, flax_lstm, pytorch_lstm, summarize
+from benchmarks.peers import Job, Timing, flax_lstm, pytorch_lstm, summarize
 from benchmarks.process import Ended, Process, serve
+from benchmarks.programs import made
 from lstm_jax import runtime
 
 SECONDS_PER_REPEAT = 0.3
+WORKER_ENV = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Row:
         return f"{name}, {self.num_lanes} lanes on {cores}"
 
 
-def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
+def ours(T: int, num_lanes: int, num_devices: int) -> Job:
     """The engine of `lstm_jax.runner` on the 93-weight net, `num_lanes` on each device."""
     import jax
     import jax.numpy as jnp
@@ -78,18 +82,19 @@ def ours(T: int, num_lanes: int, num_devices: int) -> Measure:
     states = init(jax.random.key(0), jnp.arange(total, dtype=jnp.int32), hyper)
     mean_length = T + (T // 10) / 2  # uniform in T .. T + T // 10
     chunk = max(20, int(SECONDS_PER_REPEAT / (12e-9 * mean_length * max(8, num_lanes))))
-    advance = compile_advance(trial, mesh, chunk)
+    advance = made(compile_advance(trial, mesh, chunk), states, jnp.int32(0))
     clock = 0
 
     def measure() -> float:
         nonlocal states, clock
         start = time.perf_counter()
-        states, _ = jax.block_until_ready(advance(states, jnp.int32(clock)))
+        states, _ = jax.block_until_ready(advance.program(states, jnp.int32(clock)))
         clock += chunk
         return (time.perf_counter() - start) / (chunk * total * mean_length)
 
     measure()
-    return measure
+    memory = None if advance.temp_bytes is None else advance.temp_bytes * num_devices
+    return Job(measure, advance.seconds, memory)
 
 
 def prepare(row: Row, T: int) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
@@ -97,23 +102,50 @@ def prepare(row: Row, T: int) -> tuple[dict[str, Any], Callable[[Any], dict[str,
     if row.library != "pytorch":
         runtime.configure(num_devices=row.num_cores)  # Flax gains from the settings too
     if row.library == "ours":
-        measure = ours(T, row.num_lanes, row.num_cores)
+        job = ours(T, row.num_lanes, row.num_cores)
     elif row.library == "flax":
         num_updates = int(SECONDS_PER_REPEAT / (150e-9 * T * row.num_lanes))
-        measure = flax_lstm(T, num_lanes=row.num_lanes, num_updates=max(4, min(200, num_updates)))
+        job = flax_lstm(T, num_lanes=row.num_lanes, num_updates=max(4, min(200, num_updates)))
     else:
-        measure = pytorch_lstm(T, num_sequences=max(10, 30_000 // T))
-    return {"ready": True}, lambda _: {"seconds": measure()}
+        job = pytorch_lstm(T, num_sequences=max(10, 30_000 // T))
+    product = gemm("ours") if row.library == "ours" and row.num_cores == 1 else None
+
+    def answer(question: str) -> dict[str, Any]:
+        if question == "gemm":
+            return {"gflops": product() if product else None}
+        return {"seconds": job.measure()}
+
+    return {"compile_seconds": job.compile_seconds, "memory_bytes": job.memory_bytes}, answer
 
 
-def compare(T: int, table: Sequence[Row], repeats: int) -> list[tuple[Row, Timing | None, str]]:
-    """All rows, each in its process pinned to its cores, one repeat of each in turn."""
+class Result(NamedTuple):
+    """What came of a row.
+
+    Attributes:
+      row: which.
+      timing: None where there is none, and then
+      problem: says why.
+      compile_seconds, memory_bytes: of its program, where it has one.
+    """
+
+    row: Row
+    timing: Timing | None
+    problem: str = ""
+    compile_seconds: float | None = None
+    memory_bytes: int | None = None
+
+
+def compare(T: int, table: Sequence[Row], repeats: int) -> tuple[list[Result], float | None]:
+    """All rows, each in its process pinned to its cores, one repeat of each in turn.
+
+    And the GFLOP/s of one large product on one core, where ours has a row there.
+    """
     cores, workers, problems = available_cores(), {}, {}
     for row in table:
         print(f"starting: {row.label}, T={T}", file=sys.stderr, flush=True)
         own = [dataclasses.asdict(row), T, cores[: row.num_cores]]
         try:
-            worker = Process("benchmarks.paper_scale", own, {"JAX_PLATFORMS": "cpu"})
+            worker = Process("benchmarks.paper_scale", own, WORKER_ENV)
         except Ended as error:
             problems[row] = str(error)
             continue
@@ -123,19 +155,25 @@ def compare(T: int, table: Sequence[Row], repeats: int) -> list[tuple[Row, Timin
             continue
         workers[row] = worker
     seconds: dict[Row, list[float]] = {row: [] for row in table}
+    rates: list[float] = []
     for _ in range(repeats):
         for row, worker in workers.items():
             try:
                 if row not in problems:
                     seconds[row].append(worker.ask("again")["seconds"])
+                    if row == table[0]:
+                        rates += [rate for rate in worker.ask("gemm").values() if rate]
             except Ended as error:
                 problems[row] = str(error)
     for worker in workers.values():
         worker.close()
-    return [
-        (row, None, problems[row]) if row in problems else (row, summarize(seconds[row]), "")
+    results = [
+        Result(row, None, problems[row])
+        if row in problems
+        else Result(row, summarize(seconds[row]), **workers[row].ready)
         for row in table
     ]
+    return results, statistics.median(rates) if rates else None
 
 
 def settings() -> dict[str, str]:
@@ -163,13 +201,21 @@ def rows(lanes: Sequence[int], num_cores: int) -> list[Row]:
     return [*table, Row("pytorch", 1), *(Row("flax", n) for n in lanes)]
 
 
-def table(results: Sequence[tuple[Row, Timing | None, str]]) -> str:
+def record_of(result: Result) -> dict[str, Any]:
+    """A row and its figures, for JSON."""
+    row = result.row
+    figures = result.timing._asdict() if result.timing else {"problem": result.problem}
+    about = {"compile_seconds": result.compile_seconds, "memory_bytes": result.memory_bytes}
+    return dataclasses.asdict(row) | {"label": row.label} | figures | about
+
+
+def table(results: Sequence[Result]) -> str:
     """The rows as text; the last column is PyTorch's time over the row's."""
-    by_library = {row.library: timing for row, timing, _ in results}
+    by_library = {result.row.library: result.timing for result in results}
     reference = by_library.get("pytorch")
     head = f"{'':42}{'ns per trial-step':>18}  {'lowest .. highest':>19}  {'x cores':>9}"
     lines = [f"{head}  {'times PyTorch':>13}"]
-    for row, timing, problem in results:
+    for row, timing, problem, *_ in results:
         if timing is None:
             lines.append(f"{row.label:42}{problem:>18}")
             continue
@@ -179,8 +225,8 @@ def table(results: Sequence[tuple[Row, Timing | None, str]]) -> str:
             f"{row.label:42}{ns:>18,.1f}  {f'{low:,.1f} .. {high:,.1f}':>19}"
             f"  {ns * row.num_cores:>9,.1f}  {ratio:>13}"
         )
-    for one, alone, _ in results:
-        for two, both, _ in results:
+    for one, alone, *_ in results:
+        for two, both, *_ in results:
             same = (one.library, one.num_lanes) == (two.library, two.num_lanes)
             if same and (one.num_cores, two.num_cores) == (1, 2) and alone and both:
                 gain = alone.seconds / both.seconds
@@ -202,13 +248,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(headline(about))
     print(f"adding problem, T={options.T}; median of {options.repeats} repeats, rows in turn")
     lines = rows(options.lanes, about["cores"])
-    results = compare(options.T, lines, options.repeats)
+    results, _ = compare(options.T, lines, options.repeats)
     print(table(results))
     if options.json:
-        record = about | {"T": options.T, "rows": [_record(*result) for result in results]}
+        record = about | {"T": options.T, "rows": [record_of(result) for result in results]}
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"record: {options.json}")
-    return 1 if any(problem.startswith("failed") for _, _, problem in results) else 0
+    return 1 if any(result.problem.startswith("failed") for result in results) else 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -226,11 +272,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=new_file, help="also write the figures to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
-
-
-def _record(row: Row, timing: Timing | None, problem: str) -> dict[str, Any]:
-    figures = timing._asdict() if timing else {"problem": problem}
-    return dataclasses.asdict(row) | {"label": row.label} | figures
 
 
 if __name__ == "__main__":

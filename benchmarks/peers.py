@@ -13,11 +13,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.programs import made
+
 HIDDEN_SIZE = 4
 LEARNING_RATE = 0.1
 
 Measure = Callable[[], float]
 """Trains for a while; returns seconds per trial-step."""
+
+
+class Job(NamedTuple):
+    """One library at the paper's job, built and warm.
+
+    Attributes:
+      measure: trains once more.
+      compile_seconds: of its program; None where nothing is compiled.
+      memory_bytes: what the program needs beside arguments and results; None likewise.
+    """
+
+    measure: Measure
+    compile_seconds: float | None = None
+    memory_bytes: int | None = None
 
 
 class Timing(NamedTuple):
@@ -38,12 +54,7 @@ def summarize(seconds: list[float]) -> Timing:
     return Timing(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
 
 
-def measured(measure: Measure, num_repeats: int = 7) -> Timing:
-    """The timing of one peer alone; `paper_scale` interleaves several instead."""
-    return summarize([measure() for _ in range(num_repeats)])
-
-
-def pytorch_lstm(T: int = 100, *, num_sequences: int = 300) -> Measure:
+def pytorch_lstm(T: int = 100, *, num_sequences: int = 300) -> Job:
     """PyTorch ``nn.LSTM`` at batch 1 on one thread: forward, loss at the end, backward, SGD step.
 
     The sequences are drawn beforehand: their cost is not in the figure.
@@ -76,10 +87,10 @@ def pytorch_lstm(T: int = 100, *, num_sequences: int = 300) -> Measure:
         return (time.perf_counter() - start) / sum(len(inputs) for inputs, _ in examples)
 
     measure()
-    return measure
+    return Job(measure)
 
 
-def flax_lstm(T: int = 100, *, num_lanes: int = 16, num_updates: int = 200) -> Measure:
+def flax_lstm(T: int = 100, *, num_lanes: int = 16, num_updates: int = 200) -> Job:
     """A Flax nnx ``RNN(OptimizedLSTMCell)``, vmapped over `num_lanes` networks, full BPTT and SGD.
 
     All updates run in one compiled `lax.scan`; the sequences are drawn inside it.
@@ -116,7 +127,7 @@ def flax_lstm(T: int = 100, *, num_lanes: int = 16, num_updates: int = 200) -> M
         output = nnx.merge(graph, params)(example.inputs, example.length)
         return jnp.sum((output - example.targets) ** 2)
 
-    def update(params, key):
+    def step(params, key):
         example = task.sample(key)
         grads = jax.grad(loss)(params, example)
         params = jax.tree.map(lambda w, g: w - LEARNING_RATE * g, params, grads)
@@ -125,22 +136,23 @@ def flax_lstm(T: int = 100, *, num_lanes: int = 16, num_updates: int = 200) -> M
     @jax.jit
     def train(params, key):
         keys = jax.random.split(key, (num_updates, num_lanes))
-        params, lengths = jax.lax.scan(jax.vmap(update), params, keys)
+        params, lengths = jax.lax.scan(jax.vmap(step), params, keys)
         return params, jnp.sum(lengths)
 
     lane_keys = jax.random.split(jax.random.key(0), num_lanes)
     params = jax.vmap(lambda key: nnx.split(Net(nnx.Rngs(key)))[1])(lane_keys)
     key = jax.random.key(1)
+    update = made(train, params, key)
 
     def measure() -> float:
         nonlocal params, key
         key, subkey = jax.random.split(key)
         start = time.perf_counter()
-        params, num_steps = jax.block_until_ready(train(params, subkey))
+        params, num_steps = jax.block_until_ready(update.program(params, subkey))
         return (time.perf_counter() - start) / int(num_steps)
 
     measure()
-    return measure
+    return Job(measure, update.seconds, update.temp_bytes)
 
 
 def _adding(rng: np.random.Generator, T: int) -> tuple[np.ndarray, np.ndarray]:

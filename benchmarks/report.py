@@ -105,26 +105,33 @@ def _trace_lines(record: Mapping[str, Any]) -> list[str]:
 
 def paper_table(record: Mapping[str, Any]) -> str:
     """Nanoseconds per trial-step by T, and how many times PyTorch's speed that is."""
-    rows = record["rows"]
-    shapes = list(dict.fromkeys(row["shape"] for row in rows))
-    by_shape = {(row["row"], row["shape"]): row for row in rows}
-    reference = {row["shape"]: row for row in rows if row["row"].startswith("PyTorch")}
-    lines = []
-    for label in dict.fromkeys(row["row"] for row in rows):
-        line = [label]
-        for shape in shapes:
-            own, torch = by_shape[label, shape], reference.get(shape, {})
-            if "seconds" not in own:
-                line += [own["problem"], "-", "-"]
-                continue
-            ns = 1e9 * own["seconds"]
-            line += [f"{ns:,.1f}", f"{ns * own['num_cores']:,.1f}"]
-            line.append(f"{torch['seconds'] / own['seconds']:,.1f}" if "seconds" in torch else "-")
-        lines.append(line)
-    head = [""]
-    for shape in shapes:
-        head += [f"{shape}: ns per trial-step", "times cores", "times PyTorch"]
-    return markdown(head, lines)
+    rows, top = record["rows"], ceiling(record)
+    head = ["", "ns per trial-step", "times cores", "times PyTorch", "of GEMM", "compile, s"]
+    head += ["memory, MB"]
+    parts = []
+    for shape in dict.fromkeys(row["shape"] for row in rows):
+        own_rows = [row for row in rows if row["shape"] == shape]
+        torch = [row for row in own_rows if row["row"].startswith("PyTorch") and "seconds" in row]
+        lines = [_paper_line(row, torch[0] if torch else None, top) for row in own_rows]
+        parts.append(f"**{shape}**\n\n" + markdown(head, lines))
+    return "\n\n".join(parts)
+
+
+def _paper_line(row: Mapping[str, Any], torch: Mapping[str, Any] | None, top: Any) -> list[str]:
+    if "seconds" not in row:
+        return [row["row"], row["problem"], *["-"] * 5]
+    ns = 1e9 * row["seconds"]
+    each = ns * row["num_cores"]
+    share = PAPER_FLOPS / each / top if top and row["row"].startswith("lstm_jax") else None
+    return [
+        row["row"],
+        f"{ns:,.1f}",
+        f"{each:,.1f}",
+        f"{torch['seconds'] / row['seconds']:,.1f}" if torch else "-",
+        _said(share, "{:.0%}"),
+        _said(row.get("compile_seconds"), "{:.2f}"),
+        _said(row.get("memory_bytes"), "{:,.2f}", 1e-6),
+    ]
 
 
 def scaling_table(record: Mapping[str, Any]) -> str:
@@ -194,6 +201,7 @@ def page(records: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     return "\n".join(parts)
 
 
+PAPER_FLOPS = 2 * 176  # multiply-adds of a trial-step: decision 0011
 TITLES = {
     "paper": "Paper scale: tiny networks, trained online",
     "medium": "Medium: batches, 128 to 512 units",
