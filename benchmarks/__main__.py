@@ -24,6 +24,8 @@ from benchmarks.scaling import measure_scaling
 from benchmarks.shapes import PAPER_LANES, PAPER_LENGTHS, REGIMES, TINY, rows, shapes
 from benchmarks.traces import trace_memory
 from benchmarks.worker import Apart, Here
+from lstm_jax.config import refusals
+from lstm_jax.config.flags import Arguments
 from lstm_jax.runtime import gpu_expected
 
 DTYPES = ("float32", "bfloat16")
@@ -107,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
     about = __doc__ or ""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="python -m benchmarks",
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -123,7 +125,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="tiny shapes, in this process")
     parser.add_argument("--report", action="store_true", help="write docs/benchmarks.md; no timing")
-    return parser.parse_args(argv)
+    with refusals():
+        return parser.parse_args(argv)
 
 
 def regimes(text: str) -> tuple[str, ...]:

@@ -15,16 +15,16 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import headline, machine
+from benchmarks.machine import headline, machine, new_file, whole
 from benchmarks.process import Ended, Process, serve
 from configs.char_lm import get_config
 from lstm_jax import runtime
-from lstm_jax.config import Config
+from lstm_jax.config import Config, refusals
+from lstm_jax.config.flags import Arguments
 from lstm_jax.fitting import Problem
 
 LABELS = {"ours": "lstm_jax", "pytorch": "PyTorch nn.LSTM"}
@@ -189,11 +189,13 @@ def start(library: str, text: str, batch: tuple[int, int]) -> Process:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="python -m benchmarks.char_lm", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--blocks", type=int, default=8, help="that each library trains (8)")
-    parser.add_argument("--updates", type=int, default=40, help="in a block (40)")
+    parser.add_argument(
+        "--blocks", type=whole(1, 1000), default=8, help="that each library trains (8)"
+    )
+    parser.add_argument("--updates", type=whole(1, 10**6), default=40, help="in a block (40)")
     parser.add_argument(
         "--batches",
         type=lambda text: [_batch(word) for word in text.split(",")],
@@ -201,9 +203,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="streams x characters (32x50,64x50,64x100)",
     )
     parser.add_argument("--text", default="warpeace", help="name of a text, or a file (warpeace)")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=new_file, help="also write the figures to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
+    with refusals():
+        options = parser.parse_args(argv)
     if options.worker:
         work(*json.loads(options.worker))
         return 0

@@ -19,8 +19,11 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.layers import build, example
+from benchmarks.machine import whole
 from benchmarks.shapes import Row, Shape
 from lstm_jax import runtime
+from lstm_jax.config import refusals
+from lstm_jax.config.flags import Arguments
 
 Timed = Callable[[], Any]
 
@@ -104,14 +107,30 @@ def loop_bodies(text: str) -> list[int]:
     return sizes
 
 
+def sizes(text: str) -> tuple[int, ...]:
+    """T, B, D and H from a command's argument.
+
+    Example:
+      >>> sizes("100,64,64,128")
+      (100, 64, 64, 128)
+    """
+    found = tuple(whole(1, 10**6)(word) for word in text.split(","))
+    if len(found) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not four sizes, T,B,D,H")
+    return found
+
+
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="Each choice of a fast unroll beside the others.")
-    parser.add_argument("--shape", default="100,64,64,128", help="T,B,D,H")
-    parser.add_argument("--symbols", type=int, default=0, help="inputs are one of so many symbols")
-    parser.add_argument("--rounds", type=int, default=11)
-    arguments = parser.parse_args()
-    shape = tuple(int(size) for size in arguments.shape.split(","))
+    parser = Arguments(description="Each choice of a fast unroll beside the others.")
+    parser.add_argument("--shape", type=sizes, default=(100, 64, 64, 128), help="T,B,D,H")
+    parser.add_argument(
+        "--symbols", type=whole(0, 10**6), default=0, help="inputs are one of so many symbols"
+    )
+    parser.add_argument("--rounds", type=whole(1, 1000), default=11)
+    with refusals():
+        arguments = parser.parse_args()
+    shape = arguments.shape
     runtime.configure(small=False)
     programs: dict[str, Any] = {}
     timed = ours(shape, arguments.symbols, programs)
@@ -121,7 +140,7 @@ def main() -> None:
     num_steps, num_examples, num_inputs, num_units = shape
     work = 24e-6 * num_steps * num_examples * num_units * (num_inputs + num_units)
     best = statistics.median(taken[list(programs)[-1]])
-    print(f"T,B,D,H = {arguments.shape}, {os.cpu_count()} cores, forward and backward")
+    print(f"T,B,D,H = {','.join(map(str, shape))}, {os.cpu_count()} cores, forward and backward")
     for name, values in taken.items():
         median = statistics.median(values)
         bodies = loop_bodies(programs[name].as_text()) if name in programs else ""

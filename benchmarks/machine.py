@@ -77,8 +77,14 @@ def headline(about: Mapping[str, Any]) -> str:
 def new_file(text: str) -> Path:
     """A file that can be written, of a command's argument."""
     path = Path(text)
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a file that can be written")
+    is_new = not path.exists()
+    try:
+        with open(path, "a"):  # asking for permission says nothing to root, nor of a full disk
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: cannot be written ({error.strerror})") from None
     return path
 
 

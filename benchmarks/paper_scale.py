@@ -24,6 +24,8 @@ from benchmarks.peers import Job, Timing, flax_lstm, pytorch_lstm, summarize
 from benchmarks.process import Ended, Process, serve
 from benchmarks.programs import made
 from lstm_jax import runtime
+from lstm_jax.config import refusals
+from lstm_jax.config.flags import Arguments
 
 SECONDS_PER_REPEAT = 0.3
 WORKER_ENV = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -258,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="python -m benchmarks.paper_scale", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--T", type=whole(11, 10000), default=100, help="shortest sequence (100)")
@@ -271,7 +273,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=whole(1, 1000), default=7, help="of each row (7)")
     parser.add_argument("--json", type=new_file, help="also write the figures to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    with refusals():
+        return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

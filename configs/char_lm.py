@@ -38,7 +38,9 @@ FIELDS = standard_fields(
         "what is done with characters that the vocabulary of init_from does not have",
         choices=("refuse", "skip"),
     ),
-    "length": Field(100, "characters per update and stream; gradients go no further back", low=1),
+    "length": Field(
+        100, "characters per update and stream; gradients go no further back", low=1, high=100_000
+    ),
     "embedding_size": Field(50, "numbers that stand for a character; 0: a unit vector", low=0),
     "tied": Field(False, "whether the softmax uses the embedding as its weights"),
     "train_share": Field(

@@ -1,11 +1,16 @@
 """Prints docs/deviations.md: `python -m experiments.deviations > docs/deviations.md`."""
 
+import sys
+from collections.abc import Sequence
+
 from experiments.adding import EXPERIMENT as ADDING
 from experiments.long_lag import EXPERIMENT as LONG_LAG
 from experiments.multiplication import EXPERIMENT as MULTIPLICATION
 from experiments.reber import EXPERIMENT as REBER
 from experiments.temporal_order import EXPERIMENT as TEMPORAL_ORDER
 from experiments.two_sequence import EXPERIMENT as TWO_SEQUENCE
+from lstm_jax.config import refusals
+from lstm_jax.config.flags import parse_flags
 from lstm_jax.readings import deviations_markdown
 
 TITLES = {
@@ -24,5 +29,13 @@ def page() -> str:
     return deviations_markdown({title: (e.fields, e.readings) for title, e in TITLES.items()})
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the page; the exit status."""
+    with refusals():
+        parse_flags(sys.argv[1:] if argv is None else argv, {}, __doc__ or "")
+        print(page(), end="")
+    return 0
+
+
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.exit(main())

@@ -17,7 +17,6 @@ from lstm_jax.fitting import Entry, main
 from lstm_jax.language.command import epoch_seconds, text_experiment
 from lstm_jax.language.ngram import ngram_nats
 from lstm_jax.record import archive
-from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
 
 SIZES = {"lstm": (64, 128, 256, 512), "rnn": (64, 128, 256), "gru": (64, 128, 256, 512)}
@@ -97,9 +96,7 @@ def ngrams(entry: Entry, workdir: Path) -> dict[int, float]:
     num_symbols = len(entry.problem.identity["vocabulary"]["symbols"])
     found = ngram_nats(train, test, num_symbols, ORDERS)
     means = {n: float(nats.mean()) for n, nats in found.items()}
-    with writing(file):
-        archive.write_beside(file, archive.pretty({"text_sha256": digest, "nats": means}))
-        archive.put_in_place(file)
+    archive.write_whole(file, archive.pretty({"text_sha256": digest, "nats": means}))
     return means
 
 

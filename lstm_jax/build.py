@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from lstm_jax.cells import Cell
+from lstm_jax.cells import CELLS, Cell
 from lstm_jax.classifier import Classifier, classifier
 from lstm_jax.config import Config
 from lstm_jax.config.fields import no_such
@@ -17,7 +17,7 @@ from lstm_jax.gradients import GRADIENT_RULES, GradientRule, rtrl, traces, trail
 from lstm_jax.growth import Growth, growth
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import Network, network
-from lstm_jax.plugins import find_cell
+from lstm_jax.plugins import find_cell, make_cell
 from lstm_jax.pooling import Pooling, pooling
 from lstm_jax.readout import Readout, readout, units_readout
 from lstm_jax.stopping import StopRule, all_of, consecutive_correct, few_wrong, mean_error_below
@@ -181,6 +181,8 @@ def build_cell(config: Config, input_size: int) -> Cell:
       7
     """
     make = _with_options(config, find_cell(config.cell))
+    if config.cell not in CELLS:
+        return make_cell(config.cell, make, input_size, config.hidden_size)
     if config.cell != "lstm97":
         return make(input_size, config.hidden_size)
     if "num_blocks" not in config:

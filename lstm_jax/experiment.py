@@ -16,15 +16,14 @@ from lstm_jax.config import (
     Config,
     Fields,
     check_standard,
-    exit_with,
     parse_command_line,
+    refusals,
     row_configs,
     show,
 )
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
-from lstm_jax.record import RunFolderError
-from lstm_jax.record.refusal import writing
+from lstm_jax.record.archive import write_whole
 from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, run_row, say, stop_signals
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
 
@@ -70,7 +69,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         check=experiment.check,
     )
     made = runtime.configure()
-    try:
+    with refusals():
         rows = [
             Row(
                 name,
@@ -81,19 +80,14 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
             )
             for name, config in row_configs(command_line)
         ]
-    except ValueError as error:
-        exit_with(error)
-    if command_line.dry_run:
-        for row in rows:
-            print(describe_row(row.name, row.config, row.built, row.paper))
-            print(f"  reading   {row.reading}")
-        print("\n".join(f"set {s.name}={s.value}: {s.why}" for s in made))
-        return 0
-    workdir = Path(command_line.workdir or default_workdir(experiment, command_line))
-    try:
+        if command_line.dry_run:
+            for row in rows:
+                print(describe_row(row.name, row.config, row.built, row.paper))
+                print(f"  reading   {row.reading}")
+            print("\n".join(f"set {s.name}={s.value}: {s.why}" for s in made))
+            return 0
+        workdir = Path(command_line.workdir or default_workdir(experiment, command_line))
         return _run_rows(rows, workdir)
-    except RunFolderError as error:
-        exit_with(error)
 
 
 def published(experiment: Experiment, name: str, config: Config) -> PaperRow | None:
@@ -171,8 +165,7 @@ def _show(entries: Sequence[Entry], workdir: Path, folders: Sequence[Path]) -> N
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(comparison_table(entries))
-    with writing(workdir / "table.md"):
-        (workdir / "table.md").write_text(comparison_markdown(entries))
+    write_whole(workdir / "table.md", comparison_markdown(entries).encode())
     print()
     for folder in folders:
         print(f"learning curves:  {folder / 'curves.png'}")

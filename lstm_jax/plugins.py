@@ -11,11 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+import jax
+
 from lstm_jax.cells import CELLS, Cell
 from lstm_jax.config.fields import no_such
 
 GROUP = "lstm_jax.cells"
 """The entry points of this group are cells: ``[project.entry-points."lstm_jax.cells"]``."""
+
+_PREFIX = "lstm_jax_cell_"  # of the modules that files of the user's become
 
 Factory = Callable[..., Cell]
 
@@ -40,6 +44,48 @@ def find_cell(name: str) -> Factory:
       ValueError: cell lstn: no such cell; nearest: lstm... or path/to/file.py:name
     """
     return _find(name)[0]
+
+
+def make_cell(name: str, make: Callable[..., Cell], input_size: int, hidden_size: int) -> Cell:
+    """The cell that a factory of the user's makes, once a step of it is known to run.
+
+    The step is traced and not computed; whether it is right is `lstm_jax.conformance`'s question.
+
+    Args:
+      name: what the user calls it.
+      make: ``(input_size, hidden_size) -> Cell``, its options bound.
+      input_size, hidden_size: D and H.
+
+    Raises:
+      ValueError: in one line, with its place: it raises, gives no `Cell`, or its step does.
+
+    Example:
+      >>> make_cell("mine.py:c", lambda input_size, hidden_size: None, 3, 5)
+      Traceback (most recent call last):
+      ValueError: cell mine.py:c: its function gives a NoneType where a lstm_jax.Cell is needed
+    """
+    try:
+        cell = make(input_size, hidden_size)
+    except ValueError:  # a refusal, in a line of the cell's own
+        raise
+    except Exception as error:
+        raise ValueError(f"cell {name}: it cannot be made ({_told(error)})") from error
+    if not isinstance(cell, Cell):
+        raise ValueError(
+            f"cell {name}: its function gives {_kind(cell)} where a lstm_jax.Cell is needed"
+        )
+
+    def step(key: Any, x: Any) -> Any:
+        return cell.step(cell.init(key), cell.initial_state(), x)
+
+    try:
+        jax.eval_shape(step, jax.random.key(0), jax.ShapeDtypeStruct((input_size,), "float32"))
+    except Exception as error:
+        raise ValueError(
+            f"cell {name}: a step of it does not run ({_told(error)}); "
+            f"python -m lstm_jax.conformance {name} says more"
+        ) from error
+    return cell
 
 
 def find_oracle(name: str) -> Callable[..., Any] | None:
@@ -162,7 +208,7 @@ def _require_function(given: str, factory: Any) -> Factory:
 @cache  # what a file defines is the same object wherever it is asked for
 def _load(path: Path) -> ModuleType:
     """The module of a file, under a name of its own: two files ``cell.py`` are two modules."""
-    name = f"lstm_jax_cell_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
     module = module_from_spec(spec)
@@ -186,6 +232,15 @@ def _where(error: BaseException, path: Path) -> str:
         line, said = (lines[-1] if lines else None), str(error)
     said = " ".join(f"{type(error).__name__}: {said}".split())
     return f"{path}, line {line}: {said}" if line else f"{path}: {said}"
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line, and where in a file of the user's it was raised."""
+    said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = {module.__file__ for name, module in sys.modules.items() if name.startswith(_PREFIX)}
+    places = [frame for frame in frames if frame.filename in own]
+    return f"{places[-1].filename}, line {places[-1].lineno}: {said}" if places else said
 
 
 def _kind(value: Any) -> str:

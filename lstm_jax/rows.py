@@ -26,6 +26,7 @@ from lstm_jax.plan import plan
 from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine
 from lstm_jax.record import RunFolder
+from lstm_jax.record.provenance import sessions_on_file
 from lstm_jax.record.refusal import writing
 from lstm_jax.runner import Progress, TrialRecord, run_trials
 from lstm_jax.summary import summarize
@@ -238,11 +239,8 @@ def _load_snapshot(folder: RunFolder) -> Snapshot | None:
 def training_cost(path: Path) -> dict[str, float]:
     """Wall seconds, and seconds and sequences of training, summed over a run's sessions."""
     names = ("wall_seconds", "trained_seconds", "trained_sequences")
-    try:
-        sessions = json.loads((path / "provenance.json").read_bytes())["sessions"]
-    except (OSError, ValueError, KeyError):
-        return dict.fromkeys(names, 0.0)
-    return {name: sum(session.get(name, 0.0) for session in sessions) for name in names}
+    sessions = sessions_on_file(path)
+    return {name: sum((session.get(name, 0.0) for session in sessions), 0.0) for name in names}
 
 
 @contextmanager

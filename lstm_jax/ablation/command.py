@@ -19,14 +19,21 @@ from lstm_jax.ablation.page import PICTURE, markdown, records_by_cell, results_o
 from lstm_jax.ablation.pictures import heat_map
 from lstm_jax.ablation.running import line_of, load, run_group
 from lstm_jax.build import build_trial
-from lstm_jax.config import CommandLine, Config, ConfigError, Field, exit_with, parse_command_line
+from lstm_jax.config import (
+    CommandLine,
+    Config,
+    ConfigError,
+    Field,
+    parse_command_line,
+    refusals,
+)
 from lstm_jax.experiment import this_command
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
-from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.lines import append_line
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.opening import held_folder
+from lstm_jax.record.refusal import refuse
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import format_duration
@@ -51,12 +58,14 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         check=lambda config: _check(ablation, config),
     )
     runtime.configure()
-    try:
+    with refusals():
         points = points_of(ablation, command_line.config)
         groups = groups_of(
             ablation, command_line.config, points, "sweep", command_line.config.num_seeds
         )
         workdir = Path(command_line.workdir or _default_workdir(ablation, command_line))
+        for group in groups:  # what one of them refuses must not come after an hour
+            build_trial(group.config)
         if command_line.dry_run:
             return _describe(groups, command_line.config, workdir)
         if not command_line.extra["report"]:
@@ -64,8 +73,6 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
             if not done:
                 return INTERRUPTED
         return _report(ablation, command_line.config, workdir)
-    except (RunFolderError, ValueError) as error:
-        exit_with(error)
 
 
 def _check(ablation: Ablation, config: Config) -> None:
@@ -123,10 +130,8 @@ def _run(
 ) -> bool:
     """Both stages; whether they came to their ends."""
     file = workdir / RECORDS
-    for group in groups:  # what one of them refuses must not come after an hour
-        build_trial(group.config)
-    _keep_config(config, workdir)
-    with stop_signals() as stopped:
+    settings = json.loads(config.to_json())
+    with held_folder(workdir, settings, what="sweep", say=say), stop_signals() as stopped:
         if not _run_groups(groups, file, stopped):
             return False
         if not config.confirm_seeds:
@@ -178,17 +183,6 @@ def _cap(lines: Sequence[Mapping[str, Any]]) -> int:
     return max(line["settings"]["max_sequences"] for line in lines)
 
 
-def _keep_config(config: Config, workdir: Path) -> None:
-    """Writes the config beside the records; another sweep's folder is refused."""
-    path, text = workdir / "config.json", config.to_json()
-    with writing(path):
-        workdir.mkdir(parents=True, exist_ok=True)
-    if path.exists() and json.loads(path.read_text()) != json.loads(text):
-        refuse(workdir, "holds another sweep (config.json differs); give another --workdir")
-    write_beside(path, text.encode())
-    put_in_place(path)
-
-
 def _report(ablation: Ablation, config: Config, workdir: Path) -> int:
     lines = load(workdir / RECORDS)
     if not any(line["stage"] == "sweep" for line in lines):
@@ -204,8 +198,7 @@ def _report(ablation: Ablation, config: Config, workdir: Path) -> int:
     )
     contents = {PICTURE: png_of(heat_map(results_of(lines, cap), _axis(lines)))}
     for name, content in {PAGE: page.encode(), **contents}.items():
-        write_beside(workdir / name, content)
-        put_in_place(workdir / name)
+        write_whole(workdir / name, content)
     _write_board(lines, workdir / "tb")
     print(f"\ntable, tests:  {workdir / PAGE}\nheat map:      {workdir / PICTURE}")
     print(f"TensorBoard:   tensorboard --logdir={shlex.quote(str(workdir / 'tb'))}")

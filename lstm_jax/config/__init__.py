@@ -1,6 +1,12 @@
 """Settings and the command line: one table of fields per experiment."""
 
-from lstm_jax.config.command_line import CommandLine, exit_with, parse_command_line, row_configs
+from lstm_jax.config.command_line import (
+    CommandLine,
+    exit_with,
+    parse_command_line,
+    refusals,
+    row_configs,
+)
 from lstm_jax.config.fields import (
     Config,
     ConfigError,
@@ -57,6 +63,7 @@ __all__ = [
     "make_config",
     "parse_arg",
     "parse_command_line",
+    "refusals",
     "row_configs",
     "show",
     "standard_fields",

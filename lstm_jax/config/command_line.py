@@ -10,10 +10,11 @@ cannot suggest, check or explain the others, and it keeps its flags in a global.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from absl import flags
@@ -115,6 +116,37 @@ def _rows(config: Config) -> tuple[str, ...]:
     if not rows or len(set(rows)) < len(rows):
         raise ConfigError(f"config.rows={show(rows)}: must be one or more different rows")
     return rows
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Ends the program with one line for what settings, data, files or memory refuse.
+
+    What is no refusal but a fault of the program keeps its traceback.
+
+    >>> with refusals():
+    ...     raise ConfigError("config.T=1: must be an integer >= 10")
+    Traceback (most recent call last):
+    SystemExit: 2
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        exit_with(error)
+    except MemoryError as error:
+        exit_with(_too_large(error))
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):  # what XLA says of memory; jax is not here
+            raise
+        exit_with(_too_large(error))
+
+
+def _too_large(error: Exception) -> str:
+    first = (str(error).splitlines() or ["no more is said"])[0]
+    return (
+        f"the memory of this machine does not do ({first}); smaller batches, lengths, sizes or "
+        "numbers of lanes need less"
+    )
 
 
 def exit_with(error: Exception | str) -> NoReturn:

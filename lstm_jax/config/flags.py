@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import flags
 
 from lstm_jax.config.command_line import asks_for_help, parse_value
 from lstm_jax.config.fields import ConfigError, Fields, no_such, valid_values
+
+
+class Arguments(argparse.ArgumentParser):
+    """An argparse whose mistakes are a `ConfigError` of one line, as everywhere here.
+
+    >>> parser = Arguments(prog="program")
+    >>> _ = parser.add_argument("--repeats", type=int)
+    >>> parser.parse_args(["--repeats=x"])
+    Traceback (most recent call last):
+    lstm_jax.config.fields.ConfigError: --repeats: invalid int value: 'x'; see --help
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the mistake that argparse found."""
+        raise ConfigError(f"{message.removeprefix('argument ')}; see --help")
 
 
 def parse_flags(argv: Sequence[str], fields: Fields, usage: str) -> dict[str, Any]:

@@ -9,13 +9,14 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import jax
 
 from lstm_jax import runtime
 from lstm_jax.config.command_line import exit_with
 from lstm_jax.config.fields import ConfigError, Field, check_value, no_such
+from lstm_jax.config.flags import Arguments
 from lstm_jax.conformance.subject import Subject
 from lstm_jax.conformance.suite import CHECKS, FAILED, NOTE, OK, Result, line, run_checks
 from lstm_jax.plugins import Factory, find_cell, find_oracle
@@ -36,13 +37,6 @@ class Request(NamedTuple):
 
     subject: Subject
     checks: tuple[str, ...]
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argparse whose mistakes are one line, as everywhere here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message.removeprefix('argument ')}; see --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,8 +85,8 @@ def parse(argv: Sequence[str]) -> Request:
     return Request(subject, _checks(given.checks))
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Arguments:
+    parser = Arguments(
         prog="python -m lstm_jax.conformance",
         description=f"{USAGE}\n\nChecks:\n"
         + "\n".join(f"  {name:14} {check.meaning}" for name, check in CHECKS.items()),

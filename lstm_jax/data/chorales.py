@@ -48,7 +48,9 @@ def read_pieces(path: str | Path) -> dict[str, list[Piece]]:
     """``{"train", "valid", "test": pieces}`` of a JSON file, every pitch checked; DataError."""
     try:
         parts = json.loads(decode(read_bytes(path), path))
-    except json.JSONDecodeError as error:
+    except DataError:
+        raise
+    except ValueError as error:  # of the syntax, or of a number with thousands of digits
         raise DataError(f"{path}: not JSON: {error}") from None
     except RecursionError:
         raise DataError(f"{path}: not a list of pieces: nested too deeply") from None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LARGEST = 1e18
+"""The greatest magnitude of a measured value: its square is still a number in float32."""
+
 
 class DataError(ValueError):
     """Data that cannot be found, fetched or read; the message is one line for the user."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.config.fields import no_such
-from lstm_jax.data.errors import DataError, decode, read_bytes
+from lstm_jax.data.errors import LARGEST, DataError, decode, read_bytes
 from lstm_jax.data.text import own_or_named
 
 GAPS = ("refuse", "previous", "linear")
@@ -121,6 +121,11 @@ def _filled(path: Path, column: str, cells: Sequence[tuple[int, str]], gaps: str
         number = math.nan if cell.lower() in MISSING else _number(cell)
         if number is None or math.isinf(number):
             raise DataError(f"{path}: line {line:,}, column {column}: {cell!r} is no finite number")
+        if abs(number) > LARGEST:
+            raise DataError(
+                f"{path}: line {line:,}, column {column}: {cell} is too large; at most "
+                f"{LARGEST:g}: its square must be a number of single precision"
+            )
         values[at] = number
     missing = np.flatnonzero(np.isnan(values))
     if missing.size:

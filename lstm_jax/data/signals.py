@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.data.errors import DataError, decode, read_bytes
+from lstm_jax.data.errors import LARGEST, DataError, decode, read_bytes
 from lstm_jax.data.finding import find, is_named
 from lstm_jax.data.padding import pad
 from lstm_jax.data.sets import SETS
@@ -38,6 +38,13 @@ def load_signals(source: str = "vowels", data_dir: str = "") -> dict[str, Signal
         paths = dict(zip(PARTS, find(source, data_dir).values(), strict=True))
     else:
         paths = {part: Path(f"{source}_{part.upper()}.ts") for part in PARTS}
+        for path in paths.values():
+            if not path.is_file():
+                names = ", ".join(name for name, known in SETS.items() if known.kind == "signals")
+                raise DataError(
+                    f"{source}: no file {path}, and none of the named sets ({names}); NAME stands "
+                    "for NAME_TRAIN.ts and NAME_TEST.ts"
+                )
     read = {part: read_ts(path) for part, path in paths.items()}
     (train, _, classes), (test, _, theirs) = read["train"], read["test"]
     if classes != theirs or train[0].shape[1] != test[0].shape[1]:
@@ -75,7 +82,7 @@ def read_ts(path: str | Path) -> tuple[list[np.ndarray], list[int], tuple[str, .
             signals.append(signal)
             labels.append(label)
     if not classes or not signals:
-        missing = "@classLabel with the names of classes" if not classes else "a signal after @data"
+        missing = "@classLabel with the names of classes" if not classes else "signal after @data"
         raise DataError(f"{path}: no .ts file of labelled signals: there is no {missing}")
     return signals, labels, classes
 
@@ -90,7 +97,9 @@ def _signal(where: str, line: str, classes: tuple[str, ...]) -> tuple[np.ndarray
         raise DataError(f"{where}: {error}; values must be numbers") from None
     if len({len(column) for column in columns}) > 1:
         raise DataError(f"{where}: its channels have different lengths")
-    signal = np.array(columns, np.float32).T
+    signal = np.array(columns).T
     if not np.isfinite(signal).all():
         raise DataError(f"{where}: a value is missing or not finite")
-    return signal, classes.index(label)
+    if np.abs(signal).max(initial=0.0) > LARGEST:
+        raise DataError(f"{where}: a value is too large; at most {LARGEST:g}")
+    return signal.astype(np.float32), classes.index(label)

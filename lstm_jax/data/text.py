@@ -43,7 +43,8 @@ def own_or_named(source: str, kind: str, data_dir: str = "") -> list[Path]:
         return list(find(source, data_dir).values())
     if not Path(source).is_file():
         names = ", ".join(name for name, known in SETS.items() if known.kind == kind)
-        raise DataError(f"{source}: no such file, and none of the named sets ({names})")
+        what = "a folder" if Path(source).is_dir() else "no such file"
+        raise DataError(f"{source or '(nothing)'}: {what}, and none of the named sets ({names})")
     return [Path(source)]
 
 

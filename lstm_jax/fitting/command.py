@@ -16,17 +16,18 @@ from lstm_jax.config import (
     Config,
     Fields,
     check_fitting,
-    exit_with,
     parse_command_line,
+    refusals,
     row_configs,
 )
 from lstm_jax.experiment import default_workdir, this_command
 from lstm_jax.fitting.loop import fit
-from lstm_jax.fitting.problem import DivergedError, Fitted, Problem
-from lstm_jax.fitting.start import WeightsError
+from lstm_jax.fitting.problem import Fitted, Problem
+from lstm_jax.fitting.start import WeightsError, start_weights
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
-from lstm_jax.record import RunFolder, RunFolderError
+from lstm_jax.record import RunFolder
+from lstm_jax.record.opening import CONFIG
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 
 FREE_FIELDS = ("chunk", "rows")
@@ -113,31 +114,43 @@ def main(fitting: Fitting, argv: Sequence[str] | None = None) -> int:
         extra_flags=fitting.extra_flags,
         check=fitting.check,
     )
-    try:
+    with refusals():
         runtime.configure(small=fitting.small)
-        status = fitting.instead(command_line)
-        if status is not None:
-            return status
-        rows = [
-            (name, config, fitting.build(config, command_line.extra))
-            for name, config in row_configs(command_line)
-        ]
-        if command_line.dry_run:
-            for name, config, problem in rows:
-                print(fitting.describe(name, config, problem))
-            return 0
-        workdir = Path(command_line.workdir or default_workdir(fitting, command_line))
-        return _run_rows(fitting, rows, workdir)
-    except WeightsError as error:
-        for line in str(error).splitlines():
-            say(f"error: {line}")
-        return 2
-    except (RunFolderError, DivergedError, ValueError, OSError) as error:
-        exit_with(error)
+        try:
+            return _answer(fitting, command_line)
+        except WeightsError as error:
+            for line in str(error).splitlines():
+                say(f"error: {line}")
+            return 2
+
+
+def _answer(fitting: Fitting, command_line: CommandLine) -> int:
+    """What the command line asks for; the exit status."""
+    status = fitting.instead(command_line)
+    if status is not None:
+        return status
+    rows = [
+        (name, config, fitting.build(config, command_line.extra))
+        for name, config in row_configs(command_line)
+    ]
+    workdir = Path(command_line.workdir or default_workdir(fitting, command_line))
+    for (_, config, problem), path in zip(rows, _paths(rows, workdir), strict=True):
+        # Before the folder is made: one that had a wrong `init_from` in it would refuse the right.
+        if config.init_from and not (path / CONFIG).exists():
+            start_weights(config.init_from, jax.eval_shape(problem.model.init, jax.random.key(0)))
+    if command_line.dry_run:
+        for name, config, problem in rows:
+            print(fitting.describe(name, config, problem))
+        return 0
+    return _run_rows(fitting, rows, workdir)
+
+
+def _paths(rows: Sequence[tuple[str, Config, Any]], workdir: Path) -> list[Path]:
+    return [workdir / name if len(rows) > 1 else workdir for name, _, _ in rows]
 
 
 def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Any]], workdir: Path) -> int:
-    paths = [workdir / name if len(rows) > 1 else workdir for name, _, _ in rows]
+    paths = _paths(rows, workdir)
     entries = []
     line = LiveLine()
     with ExitStack() as opened, stop_signals() as stopped:

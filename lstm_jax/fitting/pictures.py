@@ -64,6 +64,5 @@ def plot_fit(
         axes.legend(frameon=False)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
-    archive.write_beside(path, data.getvalue())
-    archive.put_in_place(path)
+    archive.write_whole(path, data.getvalue())
     return path

@@ -12,15 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax import runtime
-from lstm_jax.config import CommandLine, Config, Fields, exit_with, parse_command_line, row_configs
+from lstm_jax.config import (
+    CommandLine,
+    Config,
+    Fields,
+    parse_command_line,
+    refusals,
+    row_configs,
+)
 from lstm_jax.experiment import this_command
 from lstm_jax.forecasting.pictures import forecast_picture
 from lstm_jax.forecasting.problem import Forecasting, build_forecasting, check_forecasting
 from lstm_jax.forecasting.running import NETWORK, run_origins
 from lstm_jax.forecasting.scores import compare, coverage, score
-from lstm_jax.record import RunFolder, RunFolderError
-from lstm_jax.record.archive import put_in_place, write_beside
-from lstm_jax.record.refusal import writing
+from lstm_jax.record import RunFolder
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import markdown_table
@@ -55,7 +60,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         check=check_forecasting,
     )
     runtime.configure()
-    try:
+    with refusals():
         rows = [
             (config, build_forecasting(name, config, command_line.extra["data_dir"]))
             for name, config in row_configs(command_line)
@@ -66,8 +71,6 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
             print("\n".join(describe(config, problem) for config, problem in rows))
             return 0
         return _run_rows(rows, Path(command_line.workdir or _default_workdir(command_line)))
-    except (RunFolderError, ValueError, OSError) as error:
-        exit_with(error)
 
 
 def describe(config: Config, problem: Forecasting) -> str:
@@ -135,9 +138,7 @@ def report(config: Config, problem: Forecasting, folder: RunFolder) -> None:
         "table.md": text.encode() + b"\n",
         "forecast.png": png_of(figure),
     }.items():
-        with writing(folder.path / name):
-            write_beside(folder.path / name, content)
-            put_in_place(folder.path / name)
+        folder.write_file(name, content)
     print(f"\nforecast against truth:  {folder.path / 'forecast.png'}")
 
 

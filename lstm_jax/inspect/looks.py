@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_jax.network import Network
 from lstm_jax.record import archive
-from lstm_jax.record.refusal import reason, refuse, writing
+from lstm_jax.record.refusal import reason, refuse
 from lstm_jax.recording import record_network
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Params
@@ -177,10 +177,7 @@ def save_look(path: str | os.PathLike[str], seen: Look) -> Path:
     whole = {f: getattr(seen, f) for f in ("inputs", "targets", "outputs", "marks", "truth")}
     arrays = {name: array for name, array in whole.items() if array is not None}
     arrays |= {f"array/{name}": array for name, array in seen.arrays.items()}
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        archive.write_beside(path, archive.pack(arrays, seen.meta))
-        archive.put_in_place(path)
+    archive.write_whole(path, archive.pack(arrays, seen.meta))
     return path
 
 

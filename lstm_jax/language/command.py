@@ -1,6 +1,5 @@
 """What the command of a language model prints: the table of a run, and text that it writes."""
 
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from lstm_jax.language.problem import (
     read_run,
     run_text,
 )
+from lstm_jax.record.provenance import sessions_on_file
 from lstm_jax.record.refusal import writing
 from lstm_jax.tables import format_duration
 
@@ -206,9 +206,6 @@ def epoch_seconds(path: Path) -> float | None:
     """The median time of an epoch over a run's sessions; None where none ended."""
     import statistics
 
-    try:
-        sessions = json.loads((path / "provenance.json").read_bytes())["sessions"]
-    except (OSError, ValueError, KeyError):
-        return None
+    sessions = sessions_on_file(path)
     times = [s for session in sessions for s in session.get("epoch_seconds", {}).values()]
     return statistics.median(times) if times else None

@@ -16,7 +16,7 @@ from lstm_jax.music.midi import write_midi
 from lstm_jax.music.pictures import piano_rolls
 from lstm_jax.music.problem import build_music, load_parts
 from lstm_jax.music.sampling import sample_piece
-from lstm_jax.record.archive import pretty, put_in_place, write_beside
+from lstm_jax.record.archive import pretty, write_whole
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import writing
 from lstm_jax.report.pictures import png_of
@@ -110,9 +110,9 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
             f"test {best.test.per_frame:.3f} [{best.low:.3f}, {best.high:.3f}]"
         )
     with writing(workdir / "table.md"):
-        (workdir / "table.md").write_text(table + "\n")
+        write_whole(workdir / "table.md", f"{table}\n".encode())
     with writing(workdir / "likelihoods.json"):
-        (workdir / "likelihoods.json").write_bytes(pretty([_plain(r) for r in results]))
+        write_whole(workdir / "likelihoods.json", pretty([_plain(r) for r in results]))
     print(
         f"\na piece:  python -m experiments.music --generate=piece.mid --workdir={entries[0].path}"
     )
@@ -214,9 +214,7 @@ def _write(path: Path, roll: np.ndarray, test: Any, extra: Mapping[str, Any]) ->
         },
         given,
     )
-    with writing(picture):
-        write_beside(picture, png_of(figure))
-        put_in_place(picture)
+    write_whole(picture, png_of(figure))
     notes = int(roll[given:].sum())
     print(f"{path}: {len(roll)} frames, {notes / max(1, len(roll) - given):.2f} notes a frame")
     print(f"{picture}: beside the piece that it begins with")

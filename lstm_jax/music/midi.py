@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lstm_jax.data.chorales import LOWEST
-from lstm_jax.record.archive import put_in_place, write_beside
-from lstm_jax.record.refusal import writing
+from lstm_jax.record.archive import write_whole
 
 TICKS_PER_FRAME = 480
 """A frame is a quarter note, as in the chorales."""
@@ -69,6 +68,4 @@ def write_midi(path: Path, roll: np.ndarray, *, frames_per_minute: int = 80) -> 
     track.append(mido.MetaMessage("end_of_track", time=TICKS_PER_FRAME * (len(roll) - now)))
     content = io.BytesIO()
     file.save(file=content)
-    with writing(path):
-        write_beside(path, content.getvalue())
-        put_in_place(path)
+    write_whole(path, content.getvalue())

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstm_jax import runtime
-from lstm_jax.config import Config, Fields, exit_with, parse_command_line
+from lstm_jax.config import Config, Fields, parse_command_line, refusals
 from lstm_jax.experiment import this_command
 from lstm_jax.music.page import report
 from lstm_jax.music.problem import load_parts
 from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
-from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import plain, put_in_place, write_beside
-from lstm_jax.record.refusal import differences, refuse, writing
+from lstm_jax.record.archive import plain
+from lstm_jax.record.opening import held_folder
+from lstm_jax.record.refusal import differences
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import format_duration
 
@@ -64,7 +64,7 @@ def search(search: Search, argv: Sequence[str]) -> int:
     )
     config = command_line.config
     runtime.configure()
-    try:
+    with refusals():
         settings = settings_of(config)
         workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
         if command_line.dry_run:
@@ -72,11 +72,10 @@ def search(search: Search, argv: Sequence[str]) -> int:
         status = 0
         if not command_line.extra["report"]:
             data = load_data(config, command_line.extra["data_dir"])
-            keep_config(config, workdir)
-            status = _run(settings, config, data, workdir)
+            kept = plain(json.loads(config.to_json()))
+            with held_folder(workdir, kept, what="search", free=FREE_FIELDS, say=say):
+                status = _run(settings, config, data, workdir)
         return status or report(workdir, config)
-    except (RunFolderError, ValueError, OSError) as error:
-        exit_with(error)
 
 
 def check_search(config: Config) -> None:
@@ -88,20 +87,6 @@ def load_data(config: Config, data_dir: str) -> Data:
     """The pieces of a configuration, at most `config.max_pieces` of each part; DataError."""
     rolls = load_parts(config, data_dir)
     return Data(*((rolls[part].notes, rolls[part].lengths) for part in Data._fields))
-
-
-def keep_config(config: Config, workdir: Path) -> None:
-    """Writes the config beside the records; the folder of another search is refused."""
-    path, new = workdir / "config.json", plain(json.loads(config.to_json()))
-    with writing(path):
-        workdir.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        old = json.loads(path.read_text())
-        fixed = [{k: v for k, v in c.items() if k not in FREE_FIELDS} for c in (old, new)]
-        if fixed[0] != fixed[1]:
-            refuse(workdir, f"holds another search: {differences(*fixed)}; give another --workdir")
-    write_beside(path, json.dumps(new, indent=2).encode() + b"\n")
-    put_in_place(path)
 
 
 def missing(

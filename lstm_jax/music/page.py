@@ -12,8 +12,8 @@ import numpy as np
 from lstm_jax.config import Config
 from lstm_jax.music.analysis import Versus, by_variant, importances_of, top, versus
 from lstm_jax.music.search import load_costs, load_trials
-from lstm_jax.record.archive import put_in_place, write_beside
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.archive import write_whole
+from lstm_jax.record.refusal import refuse
 from lstm_jax.report.pictures import png_of
 from lstm_jax.tables import format_duration, markdown_table
 
@@ -35,9 +35,7 @@ def report(workdir: Path, config: Config) -> int:
     text = markdown(found, load_costs(workdir), config)
     contents = {PAGE: text.encode(), PICTURE: png_of(picture(found, config.top_share))}
     for name, content in contents.items():
-        with writing(workdir / name):
-            write_beside(workdir / name, content)
-            put_in_place(workdir / name)
+        write_whole(workdir / name, content)
     print(f"\ntable, tests:  {workdir / PAGE}\npicture:       {workdir / PICTURE}")
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 
 from lstm_jax import runtime
-from lstm_jax.config import exit_with
+from lstm_jax.config import refusals
 from lstm_jax.experiment import this_command
 from lstm_jax.paper.command_line import Request, parse
 from lstm_jax.paper.estimates import estimate, runs_on_file
@@ -45,7 +45,7 @@ def main(paper: Paper, argv: Sequence[str] | None = None) -> int:
     nothing computed. 130: stopped; everything is saved and the same command goes on.
     """
     request = parse(paper, sys.argv[1:] if argv is None else argv)
-    try:
+    with refusals():
         if request.check is not None:
             return _check(request, request.check)
         if request.export is not None:
@@ -60,8 +60,6 @@ def main(paper: Paper, argv: Sequence[str] | None = None) -> int:
             for item in request.items.values()
         ]
         return _describe(rows, request) if request.dry_run else _run(rows, request)
-    except ValueError as error:  # of a setting, or of a folder
-        exit_with(error)
 
 
 def _check(request: Request, given: str) -> int:
@@ -93,6 +91,8 @@ def _report(request: Request) -> None:
     """The report on all rows of the paper, from their records."""
     paper, workdir = request.paper, Path(request.workdir)
     rows = read_records(workdir, paper.order)
+    if not rows:
+        refuse(workdir, "has no finished row to report on")
     tables = paper_tables(paper, rows)
     with writing(workdir):
         page, *_ = write_report(

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from lstm_jax.paper.selection import Paper, items_of
 from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import pretty, put_in_place, write_beside
-from lstm_jax.record.folder import PROVENANCE, TRIALS
+from lstm_jax.record.archive import pretty, write_whole
+from lstm_jax.record.folder import TRIALS
 from lstm_jax.record.opening import CONFIG
+from lstm_jax.record.provenance import PROVENANCE
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report import (
     ReportRow,
@@ -77,9 +78,9 @@ def export(folder: Path, rows: Mapping[str, RowRecords]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for name, row in rows.items():
         lines = "".join(json.dumps(record) + "\n" for record in row.records)
-        _replace(folder / f"{name}.jsonl", lines.encode())
+        write_whole(folder / f"{name}.jsonl", lines.encode())
     infos = there | {name: row.info for name, row in rows.items()}
-    _replace(folder / ROWS, pretty({name: infos[name] for name in sorted(infos)}))
+    write_whole(folder / ROWS, pretty({name: infos[name] for name in sorted(infos)}))
 
 
 def paper_tables(
@@ -131,7 +132,7 @@ def update_readme(readme: Path, tables: Sequence[ReportTable]) -> bool:
     if not readme.is_file() or BEGIN not in readme.read_text(encoding="utf-8"):
         return False
     text = readme.read_text(encoding="utf-8")
-    _replace(readme, replace_results(text, results_table_markdown(tables)).encode())
+    write_whole(readme, replace_results(text, results_table_markdown(tables)).encode())
     return True
 
 
@@ -277,9 +278,3 @@ def _read_json(file: Path) -> Any:
         raise
     except (OSError, ValueError) as error:
         refuse(file, f"is damaged ({' '.join(str(error).split())})")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    with writing(file):
-        write_beside(file, content)
-        put_in_place(file)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import jax
@@ -18,20 +16,19 @@ from lstm_jax.config import (
     CommandLine,
     Config,
     Field,
-    exit_with,
     make_config,
     parse_command_line,
+    refusals,
     show,
 )
 from lstm_jax.experiment import this_command
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Study, check_group, line_of, load, run_group
-from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import pretty, put_in_place, write_beside
+from lstm_jax.record.archive import pretty, write_whole
 from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import lock_folder
-from lstm_jax.record.provenance import surroundings
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.opening import held_folder
+from lstm_jax.record.provenance import PROVENANCE, sessions_on_file, surroundings
+from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
 from lstm_jax.tables import format_count, format_duration
 
@@ -57,7 +54,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
     config = command_line.config
     workdir = Path(command_line.workdir or _default_workdir(study, command_line))
     report = command_line.extra["report"]
-    try:
+    with refusals():
         if report and not command_line.overrides:
             config = _config_on_file(study, workdir) or config
         groups = study.groups(config)
@@ -68,8 +65,6 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
         if not report and not _run(groups, config, workdir):
             return INTERRUPTED
         return _report(study, groups, config, _command(study, command_line, config), workdir)
-    except (RunFolderError, ValueError) as error:
-        exit_with(error)
 
 
 def _default_workdir(study: Study, command_line: CommandLine) -> Path:
@@ -95,11 +90,8 @@ def _describe(groups: Sequence[Group], workdir: Path) -> int:
 
 def _run(groups: Sequence[Group], config: Config, workdir: Path) -> bool:
     """Whether all groups came to their ends."""
-    _keep_config(config, workdir)
-    file = workdir / RECORDS
-    with ExitStack() as held:
-        held.callback(os.close, lock_folder(workdir, say))
-        stopped = held.enter_context(stop_signals())
+    file, settings = workdir / RECORDS, json.loads(config.to_json())
+    with held_folder(workdir, settings, what="study", say=say), stop_signals() as stopped:
         on_file = load(file)
         _keep_provenance(workdir)
         for number, group in enumerate(groups, start=1):
@@ -126,35 +118,11 @@ def _run_one(group: Group, file: Path, stopped: Callable[[], bool]) -> bool:
     return True
 
 
-def _keep_config(config: Config, workdir: Path) -> None:
-    """Writes the config beside the records; another study's folder is refused."""
-    path, text = workdir / "config.json", config.to_json()
-    with writing(path):
-        workdir.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        with writing(path):
-            write_beside(path, (text + "\n").encode())
-            put_in_place(path)
-        return
-    try:
-        there = json.loads(path.read_text())
-    except (OSError, ValueError):
-        refuse(path, "is damaged; restore it or give another --workdir")
-    if there != json.loads(text):
-        refuse(workdir, "holds another study (config.json differs); give another --workdir")
-
-
 def _keep_provenance(workdir: Path) -> None:
     """Adds this session to provenance.json: what it ran on, and by which command."""
-    path = workdir / "provenance.json"
-    try:
-        sessions = list(json.loads(path.read_bytes())["sessions"])
-    except (OSError, ValueError, TypeError, KeyError):
-        sessions = []  # none yet, or cut short: a courtesy, not a record
+    sessions = sessions_on_file(workdir)
     sessions.append({"command": ["python", *sys.orig_argv[1:]]} | surroundings())
-    with writing(path):
-        write_beside(path, pretty({"sessions": sessions}))
-        put_in_place(path)
+    write_whole(workdir / PROVENANCE, pretty({"sessions": sessions}))
 
 
 def _config_on_file(study: Study, workdir: Path) -> Config | None:
@@ -189,9 +157,7 @@ def _report(
     page, pictures = study.page(lines, command, config)
     files = {f"{study.name}.md": page.encode(), **pictures}
     for name, content in files.items():
-        with writing(workdir / name):
-            write_beside(workdir / name, content)
-            put_in_place(workdir / name)
+        write_whole(workdir / name, content)
     print(f"\n{page}")
     for name in files:
         print(f"written:  {workdir / name}")

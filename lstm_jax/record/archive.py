@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from lstm_jax.record.refusal import writing
+
 _DIGEST_SIZE = 64  # hexadecimal digits of a sha256
 
 
@@ -116,6 +118,24 @@ def put_in_place(path: Path) -> None:
     """Renames `beside(path)` over `path`, for good."""
     os.replace(beside(path), path)
     sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all, and its folder where there is none yet.
+
+    Raises:
+      RunFolderError: in one line, on a failed write; what was there is there still.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "new" / "a.txt", b"all of it")
+    ...     (Path(folder) / "new" / "a.txt").read_bytes()
+    b'all of it'
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_beside(path, data)
+        put_in_place(path)
 
 
 def append(path: Path, line: bytes) -> None:

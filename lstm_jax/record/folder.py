@@ -28,10 +28,10 @@ import numpy as np
 from lstm_jax.record import archive
 from lstm_jax.record.archive import plain, pretty
 from lstm_jax.record.opening import CONFIG, lock_folder, make_folder, settle_config
-from lstm_jax.record.provenance import surroundings
+from lstm_jax.record.provenance import PROVENANCE, surroundings
 from lstm_jax.record.refusal import RunFolderError, differences, reason, refuse, writing
 
-PROVENANCE, TRIALS, CURVES = "provenance.json", "trials.jsonl", "curves.npz"
+TRIALS, CURVES = "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
 RESULT, BEST, LAST = "result.json", "best.safetensors", "last.safetensors"
 WRITTEN_BESIDE = (CONFIG, PROVENANCE, TRIALS, CURVES, CHECKPOINT, RESULT, BEST, LAST)
@@ -279,9 +279,7 @@ class RunFolder:
 
     def write_file(self, name: str, data: bytes) -> None:
         """Writes a file of the run, whole or not at all; `name` may lead into folders."""
-        with writing(self.path / name):
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        self._replace(name, data)
+        archive.write_whole(self.path / name, data)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes result.json: what the finished run came to; no times, so it is reproducible."""
@@ -351,9 +349,7 @@ class RunFolder:
         )
 
     def _replace(self, name: str, data: bytes) -> None:
-        with writing(self.path / name):
-            archive.write_beside(self.path / name, data)
-            archive.put_in_place(self.path / name)
+        archive.write_whole(self.path / name, data)
 
     def _say(self, message: str) -> None:
         self.messages.append(message)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.refusal import reason, refuse, writing
 
 
 def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[d
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        refuse(file, f"cannot be read ({' '.join(str(error).split())})")
+        refuse(file, f"cannot be read ({reason(error)})")
     lines = []
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:

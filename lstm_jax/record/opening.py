@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.record.archive import beside, pretty, put_in_place, write_all, write_beside
+from lstm_jax.record.archive import beside, pretty, write_all, write_whole
 from lstm_jax.record.refusal import differences, reason, refuse, writing
 
 try:
@@ -80,6 +80,74 @@ def _lock(fd: int, path: Path, say: Callable[[str], None]) -> None:
         say(f"{path}: no file locks here ({reason(error)}); start no second run in this folder")
 
 
+@contextlib.contextmanager
+def held_folder(
+    path: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    say: Callable[[str], None],
+    what: str = "run",
+    free: Sequence[str] = (),
+) -> Iterator[None]:
+    """Holds a folder of records that is no `RunFolder`: of these settings, in no other process.
+
+    Its config.json is the settings alone. It is created where there is none.
+
+    Args:
+      path: the folder.
+      settings: plain JSON values; None where the records themselves say whose they are.
+      say: told, in one line, where the system has no locks.
+      what: the records belong to, for the refusal.
+      free: settings that may differ from those on file, and then take their place.
+
+    Raises:
+      RunFolderError: in one line, for a folder that is not one, cannot be written, holds
+        something else or other settings, is damaged, or is held by a live process.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp())
+    >>> with held_folder(path, {"T": 100}, what="sweep", say=print):
+    ...     (path / "config.json").exists()
+    True
+    >>> with held_folder(path, {"T": 500}, what="sweep", say=print):  # doctest: +ELLIPSIS
+    ...     pass
+    Traceback (most recent call last):
+    lstm_jax.record.refusal.RunFolderError: ...another sweep: T is 100 there and 500 here; ...
+    """
+    if settings is None:
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+    else:
+        make_folder(path, [CONFIG])
+    lock = lock_folder(path, say)
+    try:
+        if settings is not None:
+            _settle_settings(path, settings, what, free)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _settle_settings(
+    path: Path, settings: Mapping[str, Any], what: str, free: Sequence[str]
+) -> None:
+    file = path / CONFIG
+    try:
+        there = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        there = None
+    except (OSError, ValueError) as error:
+        refuse(file, f"is damaged ({reason(error)}); restore it or give another --workdir")
+    else:
+        if not isinstance(there, dict) or "format" in there:
+            refuse(file, f"is not of a {what}; give another --workdir")
+        old, new = ({k: v for k, v in c.items() if k not in free} for c in (there, settings))
+        if old != new:
+            refuse(path, f"holds another {what}: {differences(old, new)}; give another --workdir")
+    if there != settings:
+        write_whole(file, pretty(settings))
+
+
 def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[str]) -> None:
     """Writes config.json, or checks that the one there is of the same run.
 
@@ -89,9 +157,7 @@ def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[s
     try:
         there = json.loads(file.read_bytes())
     except FileNotFoundError:
-        with writing(file):
-            write_beside(file, pretty({"format": FORMAT, "row": row, "config": config}))
-            put_in_place(file)
+        write_whole(file, pretty({"format": FORMAT, "row": row, "config": config}))
         return
     except (OSError, ValueError) as error:
         refuse(file, f"is damaged ({reason(error)}); restore it or give another --workdir")

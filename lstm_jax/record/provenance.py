@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+PROVENANCE = "provenance.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "lstm_jax")
 
 
@@ -28,6 +30,21 @@ def surroundings() -> dict[str, Any]:
         "git_commit": commit,
         "git_dirty": None if commit is None or changes is None else bool(changes),
     }
+
+
+def sessions_on_file(folder: Path) -> list[dict[str, Any]]:
+    """The sessions that a folder's provenance.json tells of; none where it is not there or damaged.
+
+    What they say is a courtesy and no record, so nothing is refused for it.
+
+    >>> sessions_on_file(Path("not there"))
+    []
+    """
+    try:
+        found = json.loads((folder / PROVENANCE).read_bytes())["sessions"]
+        return [dict(session) for session in found]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _version(package: str) -> str | None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from lstm_jax.record import archive
 from lstm_jax.record.counted import OF_TRIALS, Counted, counted_by
-from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, PROVENANCE, RESULT, TRIALS
+from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
+from lstm_jax.record.provenance import PROVENANCE
 from lstm_jax.record.refusal import reason, refuse
 
 

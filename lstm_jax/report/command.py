@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lstm_jax import runtime
-from lstm_jax.config import ConfigError, Field, exit_with
+from lstm_jax.config import ConfigError, Field, refusals
 from lstm_jax.config.flags import parse_flags
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.reading import RunFiles, find_runs, read_run
-from lstm_jax.record.refusal import writing
 from lstm_jax.report.run_page import Inside, RunReport, run_html
 from lstm_jax.tables import PaperRow
 
@@ -43,7 +42,7 @@ def main(
       look_inside: ``(run, trial, sequence) -> Inside``.
       argv: the arguments; those of the process by default.
     """
-    try:
+    with refusals():
         given = parse_flags(sys.argv[1:] if argv is None else argv, FLAGS, usage)
         if not given["run"]:
             raise ConfigError("--run=: give the folder of a run, or of a table's rows")
@@ -61,11 +60,7 @@ def main(
                 inside = look_inside(run, given["trial"], given["sequence"])
             reports.append(RunReport(run, paper_row(run), inside))
         page = run_html(reports, title_of(runs, folder))
-        with writing(out):
-            write_beside(out, page.encode())
-            put_in_place(out)
-    except ValueError as error:  # a RunFolderError or a ConfigError is one
-        exit_with(error)
+        write_whole(out, page.encode())
     told = ", unfinished" if any(not run.is_finished for run in runs) else ""
     print(f"report on {_count(runs)}{told}: {out} ({os.path.getsize(out) / 1000:,.0f} kB)")
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import write_whole
 from lstm_jax.report.grids import own_rows
 from lstm_jax.report.html import report_html, slug
 from lstm_jax.report.markdown import RATIOS, TITLE, report_markdown
@@ -38,10 +38,8 @@ def write_report(
     shared: dict[str, Any] = {"deviations": deviations, "provenance": provenance, "title": title}
     page = report_html(tables, **shared)
     text = report_markdown(tables, pictures=places, **shared)
-    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     contents = {folder / "report.html": page.encode(), folder / "report.md": text.encode()}
     contents |= {folder / places[key]: png_of(figure) for key, figure in drawn.items()}
     for path, content in contents.items():
-        write_beside(path, content)
-        put_in_place(path)
+        write_whole(path, content)
     return list(contents)

@@ -11,12 +11,14 @@ from pathlib import Path
 import jax
 
 from lstm_jax import runtime
-from lstm_jax.config import exit_with
+from lstm_jax.config import refusals
 from lstm_jax.experiment import this_command
 from lstm_jax.paper.selection import items_of
 from lstm_jax.plan import plan
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.lines import append_line
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.opening import held_folder
+from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.search.command_line import Request, parse
 from lstm_jax.search.factors import Search, readings_of
@@ -40,7 +42,7 @@ def main(search: Search, argv: Sequence[str] | None = None) -> int:
     finished group is on file and the same command goes on.
     """
     request = parse(search, sys.argv[1:] if argv is None else argv)
-    try:
+    with refusals():
         if request.report:
             return _report(request)
         runtime.configure()
@@ -59,8 +61,6 @@ def main(search: Search, argv: Sequence[str] | None = None) -> int:
         for group in groups:  # what one of them refuses must not come after an hour
             group.config()
         return _describe(groups, request) if request.dry_run else _run(groups, request)
-    except ValueError as error:  # of a setting, or of a file
-        exit_with(error)
 
 
 def page_of(workdir: Path) -> Path:
@@ -79,8 +79,7 @@ def _report(request: Request) -> int:
     if not lines:
         refuse(workdir, "has no finished group to report on")
     page = page_of(workdir)
-    with writing(page):
-        page.write_text(markdown(request.search, lines), encoding="utf-8")
+    write_whole(page, markdown(request.search, lines).encode())
     print(f"readings on {len(lines)} rows: {page}")
     return 0
 
@@ -105,8 +104,8 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
 
 def _run(groups: Sequence[Group], request: Request) -> int:
     workdir = Path(request.workdir)
-    on_file = {group.row: load_groups(file_of(workdir, group.row)) for group in groups}
-    with stop_signals() as stopped:
+    with held_folder(workdir, say=say), stop_signals() as stopped:
+        on_file = {group.row: load_groups(file_of(workdir, group.row)) for group in groups}
         for number, group in enumerate(groups, start=1):
             what = f"{group.row:16} {group.name:30}"
             where = f"[{number} of {len(groups)}]"

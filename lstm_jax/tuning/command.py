@@ -22,17 +22,17 @@ from lstm_jax.config import (
     exit_with,
     make_config,
     parse_command_line,
+    refusals,
     show,
 )
 from lstm_jax.config.fields import no_such
 from lstm_jax.experiment import Experiment, this_command
-from lstm_jax.record import RunFolderError
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tuning.objective import Pruned, evaluate, numbers_of
 from lstm_jax.tuning.page import markdown
-from lstm_jax.tuning.study import complete, finished, open_study, optuna_module
+from lstm_jax.tuning.study import JOURNAL, complete, finished, open_study, optuna_module
 
 PAGE = "search.md"
 FLAGS: Fields = {
@@ -75,11 +75,9 @@ def main(
         check=experiment.check,
     )
     runtime.configure()
-    try:
+    with refusals():
         axes = _axes(command_line, experiment)
         return _work(experiment, command_line, axes)
-    except (RunFolderError, ValueError) as error:
-        exit_with(error)
 
 
 def _experiment_flag(
@@ -127,6 +125,8 @@ def _work(experiment: Experiment, command_line: CommandLine, axes: Sequence[Axis
             print(f"{axis.name:20} {values}{', log' if axis.log else ''}")
         print(f"{extra['trials']} settings, {command_line.config.num_trials} networks each")
         return 0
+    if extra["report"] and not (workdir / JOURNAL).is_file():
+        refuse(workdir, "has no finished setting to report on")
     study = open_study(workdir, command_line, axes)
     if extra["report"]:
         return _report(study, experiment, command_line, axes, workdir)
@@ -215,8 +215,7 @@ def _report(
     if not done:
         refuse(workdir, "has no finished setting to report on")
     text = markdown(experiment, command_line, axes, done, len(finished(study)) - len(done))
-    write_beside(workdir / PAGE, text.encode())
-    put_in_place(workdir / PAGE)
+    write_whole(workdir / PAGE, text.encode())
     print("\n" + text)
     print(f"page: {workdir / PAGE}")
     return 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_jax.cells.cell import NET
 from lstm_jax.inspect.looks import Look
-from lstm_jax.record.archive import put_in_place, write_beside
+from lstm_jax.record.archive import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -269,8 +269,6 @@ def write_pictures(figure: Figure, path: str | os.PathLike[str], dpi: int = 110)
     # The SVG first: a figure that has been drawn once has other names in it.
     for ending, data in ((".svg", svg_of(figure)), (".png", png_of(figure, dpi))):
         file = Path(f"{os.fspath(path)}{ending}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_beside(file, data)
-        put_in_place(file)
+        write_whole(file, data)
         files.append(file)
     return files

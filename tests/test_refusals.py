@@ -1,0 +1,263 @@
+"""Bad input at every command: one line, status 2, nothing lost, nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import pytest
+
+import benchmarks.__main__ as speed
+import benchmarks.kernels as kernels
+from experiments import deviations
+from experiments.ablation import ABLATION
+from experiments.char_lm import EXPERIMENT as CHAR_LM
+from experiments.music import run as music
+from experiments.paper1997 import PAPER
+from lstm_jax.ablation import main as ablation
+from lstm_jax.config import make_config, refusals
+from lstm_jax.config.fields import ConfigError
+from lstm_jax.data.chorales import read_pieces
+from lstm_jax.data.errors import DataError
+from lstm_jax.data.series import load_series
+from lstm_jax.data.signals import load_signals
+from lstm_jax.fitting import main as fit
+from lstm_jax.paper import main as paper
+from lstm_jax.plugins import find_cell, make_cell
+from lstm_jax.record.opening import held_folder
+from lstm_jax.record.provenance import sessions_on_file
+from lstm_jax.record.refusal import RunFolderError
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = "--config=configs/ablation.py:smoke"
+SEARCH = "--config=configs/music.py:odyssey"
+
+
+def refused(call, capsys):
+    """The one line that a command ends with, and nothing beside it."""
+    with pytest.raises(SystemExit) as ended:
+        call()
+    said = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 2 and len(said) == 1 and said[0].startswith("error: "), said
+    return said[0]
+
+
+# ---- what is told in one line, and what is not
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (ConfigError("config.T=1: no"), "config.T=1: no"),
+        (OSError(28, "No space left on device"), "No space left"),
+        (MemoryError("Unable to allocate 7 TiB\nfor an array"), "(Unable to allocate 7 TiB)"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), "smaller batches"),
+    ],
+)
+def test_a_refusal_ends_with_one_line(error, part, capsys):
+    def call():
+        with refusals():
+            raise error
+
+    assert part in refused(call, capsys)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("INTERNAL"), TypeError("x"), KeyError("x")])
+def test_a_fault_of_the_program_is_no_refusal(fault):
+    with pytest.raises(type(fault)), refusals():
+        raise fault
+
+
+# ---- a cell of one's own
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("def c(i, h):\n    raise RuntimeError('boo\\nand more')", ("be made", "line 2", "boo")),
+        ("def c(i, h):\n    return None", ("a NoneType", "lstm_jax.Cell")),
+        ("def c():\n    return 1", ("cannot be made", "TypeError")),
+        (
+            """
+            from lstm_jax import lstm
+            def c(i, h):
+                def step(params, state, x):
+                    return state, x @ params.w_z
+                return lstm(i, h)._replace(step=step)
+            """,
+            ("a step of it does not run", "line 5", "python -m lstm_jax.conformance"),
+        ),
+    ],
+)
+def test_a_cell_that_does_not_run_is_told_before_anything_compiles(tmp_path, text, parts):
+    (tmp_path / "own.py").write_text(textwrap.dedent(text))
+    name = f"{tmp_path}/own.py:c"
+    with pytest.raises(ValueError, match="^cell ") as error:
+        make_cell(name, find_cell(name), 3, 5)
+    said = str(error.value)
+    assert "\n" not in said and all(part in said for part in parts), said
+
+
+def test_what_a_cell_itself_refuses_is_left_in_its_words(tmp_path):
+    (tmp_path / "own.py").write_text("def c(i, h):\n    raise ValueError('h must be even')\n")
+    name = f"{tmp_path}/own.py:c"
+    with pytest.raises(ValueError, match="^h must be even$"):
+        make_cell(name, find_cell(name), 3, 5)
+
+
+def test_a_sweep_with_a_cell_that_does_not_run_says_so_first(tmp_path, capsys):
+    (tmp_path / "own.py").write_text("def c(i, h):\n    return None\n")
+    argv = [SMOKE, f"--config.cells=V,{tmp_path}/own.py:c", f"--workdir={tmp_path / 'run'}"]
+    for more in ([], ["--dry_run"]):
+        assert "a NoneType" in refused(lambda more=more: ablation(ABLATION, argv + more), capsys)
+    assert not (tmp_path / "run").exists()
+
+
+# ---- folders of records that are no run folders
+
+
+def test_settings_that_may_change_take_the_place_of_those_on_file(tmp_path):
+    with held_folder(tmp_path, {"T": 1, "minutes": 5}, say=print, free=("minutes",)):
+        pass
+    first = (tmp_path / "config.json").read_bytes()
+    with held_folder(tmp_path, {"T": 1, "minutes": 9}, say=print, free=("minutes",)):
+        assert json.loads((tmp_path / "config.json").read_bytes()) == {"T": 1, "minutes": 9}
+    assert first != (tmp_path / "config.json").read_bytes()
+    other = held_folder(tmp_path, {"T": 2, "minutes": 9}, say=print, free=("minutes",))
+    with pytest.raises(RunFolderError, match="T is 1 there and 2 here"), other:
+        pass
+    assert json.loads((tmp_path / "config.json").read_bytes()) == {"T": 1, "minutes": 9}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("config.json", b'{"rows": ["sm', "config.json is damaged"),
+        ("config.json", b"[1]", "is not of a sweep"),
+        ("config.json", b'{"format": "lstm_jax run 1", "config": {}}', "is not of a sweep"),
+        ("letter.txt", b"dear", "holds no run"),
+    ],
+)
+def test_a_folder_of_something_else_is_left_alone(tmp_path, name, content, part, capsys):
+    (tmp_path / name).write_bytes(content)
+    assert part in refused(lambda: ablation(ABLATION, [SMOKE, f"--workdir={tmp_path}"]), capsys)
+    assert (tmp_path / name).read_bytes() == content
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from lstm_jax.record.opening import held_folder
+with held_folder(Path(sys.argv[1]), say=print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_share_a_folder_of_records(tmp_path, capsys):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        (tmp_path / "config.json").write_text("{}")
+        argv = [SMOKE, f"--workdir={tmp_path}"]
+        said = refused(lambda: ablation(ABLATION, argv), capsys)
+        assert f"in use by a live process (process {holder.pid})" in said
+    finally:
+        holder.communicate()
+    with held_folder(tmp_path, say=print):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b'{"sessions": 3}', b'{"sessions": ["x"]}', b"\xff", b"{"]
+)
+def test_a_damaged_provenance_is_no_reason_to_end(tmp_path, content):
+    (tmp_path / "provenance.json").write_bytes(content)
+    assert sessions_on_file(tmp_path) == []
+
+
+def test_a_report_on_nothing_leaves_nothing(tmp_path, capsys):
+    assert "no finished row" in refused(
+        lambda: paper(PAPER, ["--report", f"--workdir={tmp_path}"]), capsys
+    )
+    argv = [SEARCH, "--report", f"--workdir={tmp_path / 'none'}"]
+    assert "no finished trial" in refused(lambda: music(argv), capsys)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- fits
+
+
+def test_weights_that_do_not_fit_leave_no_folder(tmp_path, capsys):
+    run = tmp_path / "run"
+    argv = ["--config=configs/char_lm.py:smoke", f"--workdir={run}"]
+    for more in ([], ["--dry_run"]):
+        given = [*argv, f"--config.init_from={tmp_path}", *more]
+        with jax.numpy_dtype_promotion("standard"):
+            assert fit(CHAR_LM, given) == 2
+        assert capsys.readouterr().err.count("error: config.init_from=") == 1
+    assert not run.exists()
+
+
+# ---- data
+
+
+def test_numbers_that_no_array_holds(tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text(f"[[[{'9' * 5000}]]]")
+    with pytest.raises(DataError, match=r"own\.json: not JSON: Exceeds"):
+        read_pieces(file)
+    file = tmp_path / "own.csv"
+    file.write_text("date,rain\n1900,1\n1901,1e30\n")
+    with pytest.raises(DataError, match=r"own\.csv: line 3, column rain: 1e30 is too large"):
+        load_series(str(file), "rain")
+    head = "@classLabel true a b\n@data\n"
+    for part in ("TRAIN", "TEST"):
+        (tmp_path / f"own_{part}.ts").write_text(f"{head}1,2:3,4:a\n1,1e39:3,4:b\n")
+    with pytest.raises(DataError, match=r"own_TRAIN\.ts: line 4: a value is too large"):
+        load_signals(str(tmp_path / "own"))
+    with pytest.raises(DataError, match=r"no file .*other_TRAIN\.ts.*\(vowels\)"):
+        load_signals(str(tmp_path / "other"))
+
+
+# ---- programs without a config
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda: deviations.main(["--nope"]), "--nope: no such flag"),
+        (lambda: speed.parse(["--repeats=0"]), "--repeats: '0' is not a whole number"),
+        (lambda: speed.parse(["--nope"]), "unrecognized arguments: --nope"),
+        (lambda: speed.parse(["--json=no/such/folder/x"]), "cannot be written"),
+    ],
+)
+def test_flags_of_programs_without_a_config(call, part, capsys):
+    assert part in refused(call, capsys)
+
+
+def test_a_file_to_write_to_is_not_made_before_there_is_something_in_it(tmp_path):
+    assert speed.parse([f"--json={tmp_path / 'x.json'}"]).json == tmp_path / "x.json"
+    (tmp_path / "old.json").write_text("kept")
+    assert speed.parse([f"--json={tmp_path / 'old.json'}"]).json.read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+
+
+def test_the_shape_of_a_benchmark_is_four_sizes():
+    with pytest.raises(Exception, match="not four sizes"):
+        kernels.sizes("1,2,3")
+
+
+def test_a_stream_is_not_asked_for_a_length_beyond_reason():
+    from configs.char_lm import FIELDS
+
+    with pytest.raises(ConfigError, match="from 1 to 100000"):
+        make_config(FIELDS, length=10**12)
