@@ -21,14 +21,13 @@ from benchmarks.compare import Refused, joined, measure, regressions
 from benchmarks.machine import headline, kind, machine, new_file, whole
 from benchmarks.report import RECORDS
 from benchmarks.scaling import measure_scaling
-from benchmarks.shapes import PAPER_LANES, PAPER_LENGTHS, REGIMES, TINY, rows, shapes
+from benchmarks.shapes import PAPER_LANES, PAPER_LENGTHS, REGIMES, TINY, rows, serves, shapes
 from benchmarks.traces import trace_memory
 from benchmarks.worker import Apart, Here
 from lstm_jax.config import refusals
 from lstm_jax.config.flags import Arguments
 from lstm_jax.runtime import gpu_expected
 
-DTYPES = ("float32", "bfloat16")
 DEFAULT = ("paper", "medium", "long", "scaling")
 
 
@@ -45,13 +44,9 @@ def run(regime: str, repeats: int, num_cores: int) -> dict[str, Any]:
     if regime == "large" and not gpu_expected():
         raise Refused("the regime 'large' needs an NVIDIA GPU and JAX's CUDA plugin; none is here")
     table = rows(regime, num_cores)
-    if regime == "large":  # cuDNN's LSTM in JAX takes float32 alone
-        by_type = {name: [s for s in shapes(regime) if s.dtype == name] for name in DTYPES}
-        plain = [row for row in table if row.kernel != "cudnn"]
-        return joined(
-            measure(table, by_type["float32"], repeats, Apart),
-            measure(plain, by_type["bfloat16"], repeats, Apart),
-        )
+    if regime == "large":
+        served = [([row for row in table if serves(row, s)], [s]) for s in shapes(regime)]
+        return joined(*(measure(those, sizes, repeats, Apart) for those, sizes in served))
     made = measure(table, shapes(regime), repeats, Apart)
     return made | ({"traces": trace_memory()} if regime == "long" else {})
 

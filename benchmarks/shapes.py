@@ -3,6 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
+from lstm_jax.loops.persistent import MAX_UNITS
+
 
 class Shape(NamedTuple):
     """One layer, or several, and the batch it runs over.
@@ -130,8 +132,23 @@ def rows(regime: str, num_cores: int = 2) -> tuple[Row, ...]:
         ours = (Row("ours", small=True), Row("ours", small=True, checkpoint=True))
         return (*ours, Row("torch"), Row("flax"))
     if regime == "large":
-        ours = (Row("ours"), Row("ours", kernel="cudnn"))
+        ours = tuple(Row("ours", kernel=kernel) for kernel in ("auto", "cudnn", "persistent"))
         return (*ours, Row("torch"), Row("flax"), Row("haiku"))
     spread = (Row("flax", num_devices=num_cores),) if num_cores > 1 else ()
     peers = (Row("torch"), Row("flax"), *spread, *(Row(name) for name in JAX_PEERS[1:]))
     return (Row("ours", num_devices=num_cores), *peers)
+
+
+def serves(row: Row, shape: Shape) -> bool:
+    """Whether the row's kernel is made for the shape: two of ours are for one type of numbers each.
+
+    Example:
+      >>> large = Shape(1024, 64, 1024, 1024, dtype="bfloat16")
+      >>> [serves(Row("ours", kernel=name), large) for name in ("auto", "cudnn", "persistent")]
+      [True, False, True]
+    """
+    if row.kernel == "cudnn":  # as JAX has it
+        return shape.dtype == "float32"
+    if row.kernel == "persistent":
+        return shape.dtype == "bfloat16" and shape.num_units <= MAX_UNITS
+    return True

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lstm_jax.cells.cell import Cell, steps_by_parts
 from lstm_jax.loops.cudnn import by_cudnn, require_cudnn
 from lstm_jax.loops.deferred import deferred
+from lstm_jax.loops.persistent import by_persistent, require_hopper
 from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
 from lstm_jax.loops.step import choose as choose
@@ -156,7 +157,7 @@ def valid_steps(num_steps: int, length: Array | int) -> Array:
     return jnp.arange(num_steps, dtype=jnp.int32) < jnp.asarray(length, jnp.int32)
 
 
-KERNELS = ("auto", "spread", "scan", "deferred", "cudnn")
+KERNELS = ("auto", "spread", "scan", "deferred", "cudnn", "persistent")
 DEFERRED_FROM = 48
 """Units from which "auto" takes the deferred kernel (docs/decisions, 0013)."""
 _TAKEN: ContextVar[dict[str, str] | None] = ContextVar("kernels taken", default=None)
@@ -215,6 +216,8 @@ def kernel_for(cell: Cell, kernel: str = "auto") -> str:
         )
     if kernel == "cudnn":
         require_cudnn(cell, jax.default_backend())
+    if kernel == "persistent":
+        require_hopper(cell, jax.devices()[0])
     return kernel
 
 
@@ -248,8 +251,9 @@ def unroll(
       kernel: how it is computed, never what: "scan" is the definition; "deferred" forms the
         weights' gradients after the loop, in one large product, and gives first derivatives in
         reverse mode only; "cudnn" is NVIDIA's library, for the plain `lstm` under a `vmap` over
-        whole sequences; "auto", and "spread" for a batch spread over devices, are what
-        `kernel_for` says.
+        whole sequences; "persistent" keeps the weights of a plain `lstm` on an H100 for the whole
+        sequence, in bfloat16 (checked in an interpreter, never run on a GPU); "auto", and "spread"
+        for a batch spread over devices, are what `kernel_for` says.
       checkpoint: differentiate in segments of so many steps, True for about sqrt(T): memory for
         2 sqrt(T) steps in place of T, at the cost of one more forward run. Same values.
 
@@ -290,13 +294,13 @@ def unroll(
         taken[f"{cell.name} {cell.input_size} -> {cell.output_size}"] = chosen
     if chosen != "deferred":  # which looks symbols up
         xs = vectors
-    if chosen == "cudnn":
+    if chosen in ("cudnn", "persistent"):
         if reverse or length is not None or resets is not None or checkpoint:
             raise ValueError(
-                "kernel: 'cudnn' runs whole sequences forwards, without length, resets, reverse or "
-                "checkpoint; 'deferred' or 'scan' have them"
+                f"kernel: {chosen!r} runs whole sequences forwards, without length, resets, "
+                "reverse or checkpoint; 'deferred' or 'scan' have them"
             )
-        return by_cudnn(params, xs, start)
+        return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
     inputs = Inputs(xs, valid, resets)
 
     def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:

@@ -135,17 +135,23 @@ def test_bad_arguments_are_one_line(capsys, monkeypatch):
     assert "needs an NVIDIA GPU" in capsys.readouterr().err
 
 
-def test_cudnn_is_asked_for_float32_alone(monkeypatch):
+def test_kernels_for_one_type_of_numbers_are_asked_for_that_alone(monkeypatch):
     asked = []
 
     def noted(table, sizes, repeats, start):
-        asked.append(({row.kernel for row in table}, {size.dtype for size in sizes}))
+        kernels = {row.kernel for row in table}
+        asked.extend((size.num_units, size.dtype, kernels) for size in sizes)
         return {"rows": [], "gemm": {}, "settings": {}, "missing": {}}
 
     monkeypatch.setattr(command, "gpu_expected", lambda: True)
     monkeypatch.setattr(command, "measure", noted)
     command.run("large", 7, 2)
-    assert asked == [({"auto", "cudnn"}, {"float32"}), ({"auto"}, {"bfloat16"})]
+    assert asked == [
+        (1024, "float32", {"auto", "cudnn"}),
+        (1024, "bfloat16", {"auto", "persistent"}),
+        (2048, "float32", {"auto", "cudnn"}),
+        (2048, "bfloat16", {"auto"}),
+    ]
 
 
 def test_the_power_of_growth():

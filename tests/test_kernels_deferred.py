@@ -234,7 +234,7 @@ def test_a_kernel_that_cannot_serve_is_refused():
     other = cell._replace(step=lambda params, state, x: cell.step(params, state, 2 * x))
     with pytest.raises(ValueError, match="not made of parts"):
         kernel_for(other, "deferred")
-    with pytest.raises(ValueError, match="is not one of auto, spread, scan, deferred, cudnn"):
+    with pytest.raises(ValueError, match="is not one of auto, spread, scan, deferred, cudnn, pers"):
         kernel_for(cell, "fast")
     with pytest.raises(ValueError, match="checkpoint: 0 is not valid"):
         unroll(cell, cell.init(jax.random.key(0)), jnp.ones((T, D)), checkpoint=0)

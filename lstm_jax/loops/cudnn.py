@@ -41,16 +41,26 @@ def require_cudnn(cell: Cell, platform: str) -> None:
       ValueError: kernel: 'cudnn' serves the plain lstm (no peepholes, projection, clip or other
       squashers), not this gru cell; 'deferred' or 'scan' do
     """
-    plain = LstmSpec(("NP",), None, None, "logistic", "tanh", "tanh")
-    if cell.spec != plain or not steps_by_parts(cell):
-        raise ValueError(
-            "kernel: 'cudnn' serves the plain lstm (no peepholes, projection, clip or other "
-            f"squashers), not this {cell.name} cell; 'deferred' or 'scan' do"
-        )
+    require_plain(cell, "cudnn")
     if platform != "gpu":
         raise ValueError(
             f"kernel: 'cudnn' needs an NVIDIA GPU, and JAX computes on {platform}; 'deferred' or "
             "'scan' do without"
+        )
+
+
+def require_plain(cell: Cell, kernel: str) -> None:
+    """Raises ``ValueError`` unless the cell is the `lstm` that such kernels have built in.
+
+    Example:
+      >>> from lstm_jax import lstm
+      >>> require_plain(lstm(2, 3), "cudnn")
+    """
+    plain = LstmSpec(("NP",), None, None, "logistic", "tanh", "tanh")
+    if cell.spec != plain or not steps_by_parts(cell):
+        raise ValueError(
+            f"kernel: {kernel!r} serves the plain lstm (no peepholes, projection, clip or other "
+            f"squashers), not this {cell.name} cell; 'deferred' or 'scan' do"
         )
 
 
