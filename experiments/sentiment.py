@@ -43,6 +43,7 @@ from lstm_jax.fitting.classification import fill
 from lstm_jax.fitting.folds import stratified_folds
 from lstm_jax.inspect.words import plot_words
 from lstm_jax.interop.files import load_weights
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.folder import BEST
 from lstm_jax.record.refusal import writing
 from lstm_jax.rows import say
@@ -182,19 +183,26 @@ def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
     """
     if not folds.config.baseline:
         return None
-    file = path / "baseline.json"
-    if file.is_file():
-        answers = np.array(json.loads(file.read_text()))
-    else:
+    file, sizes = path / "baseline.json", (folds.config.num_seeds, len(folds.sentences.labels))
+    answers = _kept_answers(file, sizes)
+    if answers is None:
         try:
             say("baseline: TF-IDF and logistic regression on the same folds")
             answers = np.array([baseline(folds, n) for n in range(folds.config.num_seeds)])
         except ImportError:
             say("no baseline: it needs scikit-learn, pip install 'lstm-jax[search]'")
             return None
-        with writing(file):
-            file.write_text(json.dumps(answers.tolist()) + "\n")
+        write_whole(file, json.dumps(answers.tolist()).encode() + b"\n")
     return answers == folds.sentences.labels
+
+
+def _kept_answers(file: Path, sizes: tuple[int, int]) -> np.ndarray | None:
+    """The baseline's answers on file, ``[seeds, N]``; None where none of these sizes are."""
+    try:
+        answers = np.array(json.loads(file.read_bytes()))
+    except (OSError, ValueError):
+        return None  # none yet, or damaged: they are made again
+    return answers if answers.shape == sizes else None
 
 
 def report(entries: Sequence[Entry], workdir: Path) -> None:
@@ -216,8 +224,7 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
         lines.append(["by validation", f"{ours.shape[1]:,}", "", *cells])
     table = markdown_table(heads, lines)
     print(f"\n{table}\n\n{NOTE}")
-    with writing(workdir / "table.md"):
-        (workdir / "table.md").write_text(table + "\n")
+    write_whole(workdir / "table.md", f"{table}\n".encode())
 
 
 def beside(ours: np.ndarray, theirs: np.ndarray | None) -> list[str]:

@@ -29,6 +29,7 @@ from lstm_jax.fitting import (
 from lstm_jax.fitting.accuracy import accuracy, compare, with_interval
 from lstm_jax.fitting.folds import stratified_folds
 from lstm_jax.inspect.confusion import plot_confusion
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import writing
 from lstm_jax.rows import say
 from lstm_jax.tables import markdown_table
@@ -160,8 +161,7 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
     print(f"\n{table}\n\n{NOTE}{SOURCES if entries[0].config.data == 'vowels' else ''}\n")
     for entry in entries:
         print(f"picture:      {entry.path / 'confusion.png'}")
-    with writing(workdir / "table.md"):
-        (workdir / "table.md").write_text(table + "\n")
+    write_whole(workdir / "table.md", f"{table}\n".encode())
 
 
 NOTE = """Mean over nets. Intervals: bootstrap over nets and utterances; Wilson's for one net and

@@ -26,6 +26,7 @@ from lstm_jax.plan import plan
 from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine
 from lstm_jax.record import RunFolder
+from lstm_jax.record.counted import OF_TRIALS
 from lstm_jax.record.provenance import sessions_on_file
 from lstm_jax.record.refusal import writing
 from lstm_jax.runner import Progress, TrialRecord, run_trials
@@ -64,7 +65,12 @@ def count_weights(built: Built) -> int:
 def open_row(path: Path, row: Row, *, free_fields: Sequence[str] = FREE_FIELDS) -> RunFolder:
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
     return RunFolder.open(
-        path, json.loads(row.config.to_json()), row.name, free_fields=free_fields, report=say
+        path,
+        json.loads(row.config.to_json()),
+        row.name,
+        free_fields=free_fields,
+        report=say,
+        needs=OF_TRIALS.needs,
     )
 
 

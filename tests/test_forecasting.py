@@ -251,6 +251,8 @@ def test_a_run_is_resumed_to_the_same_forecasts(tmp_path, capsys):
     assert command(csv, tmp_path / "whole") == 0
     assert "persistence" in capsys.readouterr().out
     whole = (tmp_path / "whole" / "trials.jsonl").read_bytes()
+    sessions = json.loads((tmp_path / "whole" / "provenance.json").read_bytes())["sessions"]
+    assert set(sessions[0]["kernels"].values()) == {"scan"}  # of nets below 48 units
     assert command(csv, tmp_path / "cut") == 0
     file = tmp_path / "cut" / "trials.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)

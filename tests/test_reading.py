@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.record import RunFolder, RunFolderError
+from lstm_jax.record.counted import counted_by
 from lstm_jax.record.reading import find_runs, read_run
 
 CONFIG = {"T": 100, "num_trials": 2, "input_gate_bias": (-3.0, -6.0)}
@@ -47,7 +48,8 @@ def test_a_run_is_finished_when_all_it_counts_is_on_file(tmp_path, unit, setting
     with RunFolder.open(tmp_path, settings, "row", unit=unit) as folder:
         for number in reversed(range(asked)):
             assert not read_run(tmp_path).is_finished
-            folder.append({unit: number, "status": "SOLVED", "num_sequences": 9})
+            what = dict.fromkeys(counted_by(settings).needs, 9)
+            folder.append({unit: number} | what | {"status": "SOLVED"})
     run = read_run(tmp_path)
     assert run.is_finished and (run.counted.word, run.num_asked) == (word, asked)
     assert [record[unit] for record in run.records] == list(range(asked))
@@ -57,7 +59,7 @@ def test_a_run_is_finished_when_all_it_counts_is_on_file(tmp_path, unit, setting
 def test_a_fit_is_finished_with_its_result_whatever_its_epochs(tmp_path):
     with RunFolder.open(tmp_path, {"num_epochs": 2}, "row", unit="epoch") as folder:
         for epoch in (1, 2):
-            folder.append({"epoch": epoch})
+            folder.append({"epoch": epoch, "step": 9, "train": {}, "best": True})
         assert not read_run(tmp_path).is_finished  # the test is still to come
         folder.write_result({"best_epoch": 1})
     assert read_run(tmp_path).is_finished

@@ -17,18 +17,23 @@ from experiments.ablation import ABLATION
 from experiments.char_lm import EXPERIMENT as CHAR_LM
 from experiments.music import run as music
 from experiments.paper1997 import PAPER
+from experiments.sentiment import _kept_answers
 from lstm_jax.ablation import main as ablation
-from lstm_jax.config import make_config, refusals
+from lstm_jax.config import FITTING, make_config, refusals
 from lstm_jax.config.fields import ConfigError
 from lstm_jax.data.chorales import read_pieces
 from lstm_jax.data.errors import DataError
 from lstm_jax.data.series import load_series
 from lstm_jax.data.signals import load_signals
 from lstm_jax.fitting import main as fit
+from lstm_jax.fitting.inspecting import config_of_fit
 from lstm_jax.paper import main as paper
 from lstm_jax.plugins import find_cell, make_cell
+from lstm_jax.record import RunFolder
+from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import held_folder
 from lstm_jax.record.provenance import sessions_on_file
+from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import RunFolderError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,6 +155,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, name, content, part,
 HOLD = """
 import sys
 from pathlib import Path
+from lstm_jax.record import RunFolder
+from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import held_folder
 with held_folder(Path(sys.argv[1]), say=print):
     print("held", flush=True)
@@ -261,3 +268,51 @@ def test_a_stream_is_not_asked_for_a_length_beyond_reason():
 
     with pytest.raises(ConfigError, match="from 1 to 100000"):
         make_config(FIELDS, length=10**12)
+
+
+# ---- records
+
+
+@pytest.mark.parametrize("line", [b'{"epoch": 0}', b'{"epoch": 0, "train": {}, "step": 1}', b"3"])
+def test_a_record_that_lacks_what_records_have_is_told_with_its_line(tmp_path, line):
+    needs = counted_by({"num_epochs": 2}).needs
+    whole = {"epoch": 1, "train": {}, "step": 2, "best": True}
+    with RunFolder.open(tmp_path, {}, "row", unit="epoch", needs=needs) as folder:
+        folder.append(whole)
+    file = tmp_path / "epochs.jsonl"
+    file.write_bytes(file.read_bytes() + line + b"\n")
+    damaged = file.read_bytes()
+    with pytest.raises(RunFolderError, match="line 2 is damaged"):
+        RunFolder.open(tmp_path, {}, "row", unit="epoch", needs=needs)
+    assert file.read_bytes() == damaged
+
+
+def test_a_run_is_read_whatever_its_provenance_says(tmp_path):
+    with RunFolder.open(tmp_path, {"num_trials": 1}, "row") as folder:
+        folder.append({"trial": 0, "status": "SOLVED", "num_sequences": 5})
+    (tmp_path / "provenance.json").write_text('["no sessions here"]')
+    assert read_run(tmp_path).sessions == [] and len(read_run(tmp_path).records) == 1
+
+
+def test_a_run_of_another_experiment_writes_no_music(tmp_path, capsys):
+    run, song = tmp_path / "run", tmp_path / "x.mid"
+    with RunFolder.open(run, {"T": 100, "clip_norm": None}, "t100"):
+        pass
+    argv = [f"--generate={song}", f"--workdir={run}"]
+    assert "config.json is not of a run of music" in refused(lambda: music(argv), capsys)
+
+
+def test_a_value_of_another_version_is_told_with_its_file(tmp_path):
+    with RunFolder.open(tmp_path, {"num_epochs": 1, "clip_norm": "much"}, "row", unit="epoch"):
+        pass
+    with pytest.raises(RunFolderError, match=r"config\.json is of another .*clip_norm=much"):
+        config_of_fit(read_run(tmp_path), FITTING)
+
+
+@pytest.mark.parametrize("content", [b"[[0, 1", b"[[1]]", b"{}"])
+def test_a_torn_baseline_is_made_again(tmp_path, content):
+    (tmp_path / "baseline.json").write_bytes(content)
+    assert _kept_answers(tmp_path / "baseline.json", (1, 3)) is None
+    (tmp_path / "baseline.json").write_bytes(b"[[0, 1, 1]]")
+    kept = _kept_answers(tmp_path / "baseline.json", (1, 3))
+    assert kept is not None and kept.tolist() == [[0, 1, 1]]

@@ -157,7 +157,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
     assert "the file is empty" in error(sentiment.SENTIMENT, empty)
     assert "is not there" in error(sentiment.SENTIMENT, row, where, "--show=x")
     nowhere = f"--config.data={tmp_path / 'nowhere'}"
-    assert "nowhere_TRAIN.ts: cannot be read" in error(vowels.VOWELS, nowhere)
+    assert "nowhere_TRAIN.ts, and none of the named sets (vowels)" in error(vowels.VOWELS, nowhere)
     assert not (tmp_path / "run").exists()
 
 

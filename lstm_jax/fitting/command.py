@@ -27,6 +27,7 @@ from lstm_jax.fitting.start import WeightsError, start_weights
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder
+from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import CONFIG
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 
@@ -181,4 +182,12 @@ def open_folder(
 ) -> RunFolder:
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
     settings = json.loads(config.to_json()) | dict(problem.identity)
-    return RunFolder.open(path, settings, name, free_fields=FREE_FIELDS, report=say, unit=unit)
+    return RunFolder.open(
+        path,
+        settings,
+        name,
+        free_fields=FREE_FIELDS,
+        report=say,
+        unit=unit,
+        needs=counted_by(settings).needs,
+    )

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from lstm_jax.config import Config, Fields, make_config
+from lstm_jax.config import Config, ConfigError, Fields, make_config
 from lstm_jax.fitting.steps import INIT
 from lstm_jax.inspect.looks import Look
 from lstm_jax.inspect.runs import ranges, weights_tree
@@ -232,11 +232,18 @@ def fresh(init: Callable[..., Params], config: Config, seed: int) -> Params:
 
 
 def config_of_fit(files: RunFiles, fields: Fields) -> Config:
-    """The settings of a run; fields of this version that it lacks are at their defaults."""
+    """The settings of a run; fields of this version that it lacks are at their defaults.
+
+    Raises:
+      RunFolderError: in one line, where a value is none of this experiment's.
+    """
     known = {name: value for name, value in files.config.items() if name in fields}
-    return make_config(
-        fields, **{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
-    )
+    try:
+        return make_config(
+            fields, **{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+        )
+    except ConfigError as error:
+        refuse(files.path / CONFIG, f"is of another experiment or version ({error})")
 
 
 def require_data(files: RunFiles, identity: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from lstm_jax.forecasting.problem import Forecasting, build_forecasting, check_f
 from lstm_jax.forecasting.running import NETWORK, run_origins
 from lstm_jax.forecasting.scores import compare, coverage, score
 from lstm_jax.record import RunFolder
+from lstm_jax.record.counted import counted_by
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import markdown_table
@@ -110,7 +111,12 @@ def _run_rows(rows: Sequence[tuple[Config, Forecasting]], workdir: Path) -> int:
             folders.append(
                 opened.enter_context(
                     RunFolder.open(
-                        path, settings, problem.name, free_fields=FREE_FIELDS, report=say
+                        path,
+                        settings,
+                        problem.name,
+                        free_fields=FREE_FIELDS,
+                        report=say,
+                        needs=counted_by(settings).needs,
                     )
                 )
             )

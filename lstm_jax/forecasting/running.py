@@ -18,6 +18,7 @@ from lstm_jax.forecasting.scores import residual_interval
 from lstm_jax.lanes import named_leaves
 from lstm_jax.record import RunFolder
 from lstm_jax.record.weights import WeightLog
+from lstm_jax.unroll import kernels_taken
 
 TOGETHER = 4
 """Origins that share a call of the compiled program; the last call is filled up with its last."""
@@ -48,13 +49,15 @@ def run_origins(
         filled = [*numbers, *[numbers[-1]] * (TOGETHER - len(numbers))]
         origins = [problem.walk.origins[n] for n in filled]
         pasts = [past_at(problem, config, origin) for origin in origins]
-        fitted = run(pasts, origins)
+        with kernels_taken() as kernels:
+            fitted = run(pasts, origins)
         for lane, number in enumerate(numbers):
             own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], fitted)
             weights = {name: leaf[None] for name, leaf in named_leaves(own.params)}
             log.keep([number], [config.num_updates], [1], weights)
             folder.append_trial(record_of(problem, config, number, pasts[lane], own))
         folder.write_provenance(
+            kernels=kernels or None,  # of this session's first call, whose program serves all
             wall_s=round(time.perf_counter() - began, 1),
             cpu_s=round(time.process_time() - cpu, 1),
         )

@@ -9,16 +9,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.config import CommandLine, Config, ConfigError, Field, Fields, make_config
+from lstm_jax.config import CommandLine, Config, ConfigError, Field, Fields
 from lstm_jax.fitting import Entry, start_weights
+from lstm_jax.fitting.inspecting import config_of_fit
 from lstm_jax.music.frames import Likelihood, likelihood_of
 from lstm_jax.music.midi import write_midi
 from lstm_jax.music.pictures import piano_rolls
 from lstm_jax.music.problem import build_music, load_parts
 from lstm_jax.music.sampling import sample_piece
 from lstm_jax.record.archive import pretty, write_whole
+from lstm_jax.record.opening import CONFIG
 from lstm_jax.record.reading import read_run
-from lstm_jax.record.refusal import writing
+from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report.pictures import png_of
 from lstm_jax.summary import paired_interval
 from lstm_jax.tables import format_count, markdown_table
@@ -182,9 +184,10 @@ def generate(command_line: CommandLine) -> int | None:
 
 def config_of(workdir: Path, command_line: CommandLine) -> Config:
     """The settings that a run folder was made with; RunFolderError where there are none."""
-    values = read_run(workdir).config
-    known = {name: value for name, value in values.items() if name in command_line.fields}
-    return make_config(command_line.fields, **known)
+    files = read_run(workdir)
+    if "transpose" not in files.config:
+        refuse(workdir / CONFIG, "is not of a run of music")
+    return config_of_fit(files, command_line.fields)
 
 
 def _beginning(test: Any, extra: Mapping[str, Any]) -> np.ndarray:

@@ -13,29 +13,38 @@ class Counted(NamedTuple):
       word: in the plural.
       unit: of its `RunFolder`: the name of the number in a record, and of the file of records.
       asked: ``settings -> number``; the most there may be where a run may end earlier.
+      needs: what every record has beside its number, and a line that is none may lack.
     """
 
     word: str
     unit: str
     asked: Callable[[Mapping[str, Any]], int]
+    needs: tuple[str, ...]
 
     def is_record(self, line: Mapping[str, Any]) -> bool:
         """Whether a line of the file is a record; KeyError or TypeError are a no as well."""
         number = line[self.unit]
-        if type(number) is not int or number < 0:
+        if type(number) is not int or number < 0 or not line.keys() >= set(self.needs):
             return False
         return self is not OF_TRIALS or (
             line["num_sequences"] >= 0 and isinstance(line["status"], str)
         )
 
 
-OF_TRIALS = Counted("trials", "trial", lambda own: int(own.get("num_trials", 1)))
+OF_TRIALS = Counted(
+    "trials", "trial", lambda own: int(own.get("num_trials", 1)), ("status", "num_sequences")
+)
 KINDS = {
-    "num_origins": Counted("origins", "trial", lambda own: int(own["num_origins"])),
-    "num_seeds": Counted(
-        "fits", "fit", lambda own: int(own["num_seeds"]) * int(own.get("num_folds", 1))
+    "num_origins": Counted(
+        "origins", "trial", lambda own: int(own["num_origins"]), ("truth", "forecasts", "intervals")
     ),
-    "num_epochs": Counted("epochs", "epoch", lambda own: int(own["num_epochs"])),
+    "num_seeds": Counted(
+        "fits",
+        "fit",
+        lambda own: int(own["num_seeds"]) * int(own.get("num_folds", 1)),
+        ("seed", "best_epoch", "test", "answers"),
+    ),
+    "num_epochs": Counted("epochs", "epoch", lambda own: int(own["num_epochs"]), ("train", "best")),
 }
 """By a setting that only runs of this kind have; those before it left out. All others: trials."""
 

@@ -75,6 +75,7 @@ class RunFolder:
         free_fields: Sequence[str] = (),
         report: Callable[[str], None] | None = None,
         unit: str = "trial",
+        needs: Sequence[str] = (),
     ) -> RunFolder:
         """Creates the run folder `workdir`, or resumes the run that is in it.
 
@@ -82,6 +83,7 @@ class RunFolder:
         free_fields: config fields that do not change results and so may differ on a resume.
         report: called with each line worth telling the user, as it is added to `messages`.
         unit: what is counted; "epoch" keeps records of epochs in epochs.jsonl.
+        needs: names that a record on file must have beside its number.
         Raises RunFolderError: not a folder, not writable, another run's or nobody's folder, held
         by a live process, or damaged beyond what a kill can do.
 
@@ -100,7 +102,7 @@ class RunFolder:
                 for name in WRITTEN_BESIDE:  # what a kill left unfinished
                     archive.beside(folder.path / name).unlink(missing_ok=True)
             settle_config(folder.path, plain(config), row, free_fields)
-            folder._read_trials()
+            folder._read_trials(needs)
         except BaseException:
             folder.close()
             raise
@@ -309,7 +311,7 @@ class RunFolder:
             )
         return number
 
-    def _read_trials(self) -> None:
+    def _read_trials(self, needs: Sequence[str]) -> None:
         """Reads trials.jsonl and drops a last line that a kill cut short."""
         file = self._records_file
         try:
@@ -321,8 +323,12 @@ class RunFolder:
         *lines, rest = data.split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
-                trial = self._number(json.loads(line))
+                record = json.loads(line)
+                trial = self._number(record)
+                lacks = [name for name in needs if name not in record]
             except ValueError:
+                lacks, trial = [""], -1
+            if lacks:
                 refuse(
                     file, f"line {number} is damaged; correct or delete that line, then start again"
                 )

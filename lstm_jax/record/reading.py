@@ -16,7 +16,7 @@ from lstm_jax.record.counted import OF_TRIALS, Counted, counted_by
 from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
-from lstm_jax.record.provenance import PROVENANCE
+from lstm_jax.record.provenance import sessions_on_file
 from lstm_jax.record.refusal import reason, refuse
 
 
@@ -119,7 +119,6 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
     lines = load_lines(path / f"{counted.unit}s.jsonl", counted.is_record)
     by_number = {line[counted.unit]: line for line in lines}
     curves, curve_every = _read_curves(path / CURVES)
-    provenance = _read_json(path / PROVENANCE) if (path / PROVENANCE).exists() else {}
     return RunFiles(
         path=path,
         row=str(there.get("row") or path.name),
@@ -128,7 +127,7 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         records=[by_number[number] for number in sorted(by_number)],
         curves=curves,
         curve_every=curve_every,
-        sessions=[dict(one) for one in provenance.get("sessions") or ()],
+        sessions=sessions_on_file(path),
         result=_read_json(path / RESULT) if (path / RESULT).exists() else {},
     )
 
