@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,3 +132,30 @@ def test_workers_share_a_study_and_a_killed_one_loses_its_running_setting_only(t
     assert 8 <= len(complete) <= 9
     assert len(trials) - len(complete) <= 1  # what the killed worker was trying
     assert json.dumps(sorted(t.number for t in trials)) == json.dumps(list(range(len(trials))))
+
+
+def test_a_torn_last_line_costs_its_setting_and_no_more(searched, tmp_path):
+    shutil.copytree(searched, tmp_path / "run")
+    journal = tmp_path / "run" / JOURNAL
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(whole[: -len(lines[-1]) // 2])
+    assert search(*TINY, f"--workdir={tmp_path / 'run'}") == 0
+    kept = journal.read_bytes()
+    assert kept.startswith(b"".join(lines[:-1])) and len(kept) > len(whole) - len(lines[-1])
+
+
+def test_a_damaged_journal_is_told_by_its_name(tmp_path, capsys):
+    (tmp_path / JOURNAL).write_bytes(b"no journal\nat all\n")
+    with pytest.raises(SystemExit) as ended:
+        search(*TINY, f"--workdir={tmp_path}")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and f"{JOURNAL} is damaged" in said
+    assert (tmp_path / JOURNAL).read_bytes() == b"no journal\nat all\n"
+
+
+def test_a_report_on_no_search_makes_no_folder(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        search(*TINY, "--report", f"--workdir={tmp_path / 'none'}")
+    assert "has no finished setting" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

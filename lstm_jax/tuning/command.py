@@ -28,7 +28,7 @@ from lstm_jax.config import (
 from lstm_jax.config.fields import no_such
 from lstm_jax.experiment import Experiment, this_command
 from lstm_jax.record.archive import write_whole
-from lstm_jax.record.refusal import refuse
+from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tuning.objective import Pruned, evaluate, numbers_of
 from lstm_jax.tuning.page import markdown
@@ -133,7 +133,9 @@ def _work(experiment: Experiment, command_line: CommandLine, axes: Sequence[Axis
     with stop_signals() as stopped:
         # One at a time: what other workers finish counts, what a killed one left does not.
         while (done := len(finished(study))) < extra["trials"]:
-            if not _try_one(study, command_line, experiment, axes, stopped):
+            with writing(workdir / JOURNAL):
+                goes_on = _try_one(study, command_line, experiment, axes, stopped)
+            if not goes_on:
                 say(f"stopped after {done} of {extra['trials']} settings, all of them in {workdir}")
                 say(f"the same command goes on:  {this_command()}")
                 return INTERRUPTED

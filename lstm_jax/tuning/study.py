@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.ablation.axes import Axis
 from lstm_jax.config import CommandLine, ConfigError
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.refusal import reason, refuse, writing
 
 JOURNAL = "journal.log"
 
@@ -33,8 +34,12 @@ def open_study(workdir: Path, command_line: CommandLine, axes: Sequence[Axis]) -
         path = str(workdir / JOURNAL)
         # A lock by creating a file holds on network file systems, too.
         lock = storage.journal.JournalFileOpenLock(path)
+        _mend(workdir / JOURNAL, lock)
         backend = storage.journal.JournalFileBackend(path, lock_obj=lock)
-        journal = storage.JournalStorage(backend)
+        try:
+            journal = storage.JournalStorage(backend)
+        except (ValueError, LookupError, TypeError) as error:
+            refuse(workdir / JOURNAL, f"is damaged ({reason(error)}); give another --workdir")
     study = optuna.create_study(
         study_name="search",
         storage=journal,
@@ -56,6 +61,20 @@ def open_study(workdir: Path, command_line: CommandLine, axes: Sequence[Axis]) -
             workdir, "holds another search (its settings or axes differ); give another --workdir"
         )
     return study
+
+
+def _mend(file: Path, lock: Any) -> None:
+    """Takes off a last line cut short by a kill or a full disk: what is appended would join it."""
+    if not file.exists():
+        return
+    lock.acquire()
+    try:
+        content = file.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(file, whole)
+    finally:
+        lock.release()
 
 
 def _sampler(optuna: Any, name: str) -> Any:
