@@ -10,7 +10,8 @@ import numpy as np
 
 from lstm_jax.inspect.plots import OURS, PAPER
 from lstm_jax.record.reading import RunFiles
-from lstm_jax.report.grids import Cell, Grid
+from lstm_jax.report.cells import Cell
+from lstm_jax.report.grids import Grid
 from lstm_jax.report.parts import figure_html, slug, table_html, told_html, wall_time
 from lstm_jax.report.pictures import line_panels, page_style, svg_of
 

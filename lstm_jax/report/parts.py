@@ -11,7 +11,8 @@ from html import escape
 from importlib import resources
 
 from lstm_jax.record.reading import RunFiles
-from lstm_jax.report.grids import Cell, Grid, Note, Pair
+from lstm_jax.report.cells import Cell, Pair
+from lstm_jax.report.grids import Grid, Note
 from lstm_jax.tables import format_duration
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lstm_jax.report.grids import Pair, headline, ratio_grid
+from lstm_jax.report.cells import Pair
+from lstm_jax.report.grids import headline, ratio_grid
 from lstm_jax.report.rows import ReportTable
 from lstm_jax.tables import markdown_table
 

@@ -11,10 +11,10 @@ from lstm_jax.inspect.plots import draw_learning_curves
 from lstm_jax.inspect.run_text import flat, trial_cells
 from lstm_jax.record.reading import RunFiles, running_curves
 from lstm_jax.report import fit, fits, origins
+from lstm_jax.report.cells import format_solved
 from lstm_jax.report.grids import (
     HOW_TO_READ,
     Grid,
-    format_solved,
     notes,
     published_grid,
     ratio_grid,
