@@ -27,9 +27,10 @@ import numpy as np
 
 from lstm_jax.record import archive
 from lstm_jax.record.archive import plain, pretty
+from lstm_jax.record.numbered import NumberedRecords
 from lstm_jax.record.opening import CONFIG, lock_folder, make_folder, settle_config
 from lstm_jax.record.provenance import PROVENANCE, surroundings
-from lstm_jax.record.refusal import RunFolderError, differences, reason, refuse, writing
+from lstm_jax.record.refusal import reason, writing
 
 TRIALS, CURVES = "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
@@ -58,8 +59,7 @@ class RunFolder:
         self.messages: list[str] = []
         self._report = report
         self._lock_fd = -1
-        self._records_name = f"{unit}s.jsonl"
-        self._lines: dict[int, bytes] = {}  # number of the trial -> its line in trials.jsonl
+        self._records = NumberedRecords(path / f"{unit}s.jsonl", unit, self._say)
         self._checkpoint_is_valid = False  # whether checkpoint.npz may replace the previous one
         self._session: dict[str, Any] = {}  # this session's entry in provenance.json
         self._earlier_sessions: list[dict[str, Any]] = []
@@ -102,7 +102,7 @@ class RunFolder:
                 for name in WRITTEN_BESIDE:  # what a kill left unfinished
                     archive.beside(folder.path / name).unlink(missing_ok=True)
             settle_config(folder.path, plain(config), row, free_fields)
-            folder._read_trials(needs)
+            folder._records.read(needs)
         except BaseException:
             folder.close()
             raise
@@ -131,41 +131,25 @@ class RunFolder:
         return self.records()
 
     def append(self, record: Mapping[str, Any]) -> bool:
-        """Appends the record of a finished trial to trials.jsonl; False if it is there already.
+        """Appends a record, on disk on return; False if it is on file already.
 
         record: JSON values and NumPy scalars with an integer "trial" (or other unit); numbers
-        that are not finite are written as null. On return the line is on disk.
+        that are not finite are written as null.
         Raises RunFolderError if the trial is on file with other content, or on a failed write.
         """
-        new = plain(record)
-        trial = self._number(new)
-        if trial in self._lines:
-            there = json.loads(self._lines[trial])
-            if there == new:
-                return False
-            raise RunFolderError(
-                f"{self._records_file}: {self.unit} {trial} is on file with another result "
-                f"({differences(there, new)}); the file is left as it is"
-            )
-        line = json.dumps(new).encode() + b"\n"
-        with writing(self._records_file):
-            archive.append(self._records_file, line)
-        self._lines[trial] = line
-        return True
+        return self._records.append(record)
 
     def records(self) -> list[dict[str, Any]]:
         """The finished trials, by number."""
-        return [json.loads(self._lines[trial]) for trial in sorted(self._lines)]
+        return self._records.records()
 
     def is_complete(self, num_trials: int) -> bool:
         """Whether trials 0 to num_trials - 1 are all on file."""
-        return all(trial in self._lines for trial in range(num_trials))
+        return self._records.is_complete(num_trials)
 
     def finalise(self) -> None:
         """Sorts trials.jsonl by trial, so that its bytes do not tell the order of finishing."""
-        self._replace(
-            self._records_name, b"".join(self._lines[trial] for trial in sorted(self._lines))
-        )
+        self._records.finalise()
 
     # ---- trials in flight, curves
 
@@ -298,61 +282,6 @@ class RunFolder:
             return None
 
     # ---- inside
-
-    @property
-    def _records_file(self) -> Path:
-        return self.path / self._records_name
-
-    def _number(self, record: Any) -> int:
-        number = record.get(self.unit) if isinstance(record, dict) else None
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise ValueError(
-                f'a record needs "{self.unit}", an integer of at least 0, got {number!r}'
-            )
-        return number
-
-    def _read_trials(self, needs: Sequence[str]) -> None:
-        """Reads trials.jsonl and drops a last line that a kill cut short."""
-        file = self._records_file
-        try:
-            data = file.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            refuse(file, f"cannot be read ({reason(error)})")
-        *lines, rest = data.split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-                trial = self._number(record)
-                lacks = [name for name in needs if name not in record]
-            except ValueError:
-                lacks, trial = [""], -1
-            if lacks:
-                refuse(
-                    file, f"line {number} is damaged; correct or delete that line, then start again"
-                )
-            if self._lines.setdefault(trial, line + b"\n") != line + b"\n":
-                refuse(file, f"line {number} is a second, different record of {self.unit} {trial}")
-        if rest:
-            self._mend_last_line(rest, len(data) - len(rest))
-
-    def _mend_last_line(self, rest: bytes, start: int) -> None:
-        file = self._records_file
-        try:
-            trial = self._number(json.loads(rest))
-        except ValueError:
-            with writing(file):
-                os.truncate(file, start)
-            self._say(f"{file}: dropped a last line cut short; that {self.unit} runs again")
-            return
-        # Only the newline is missing: the record is whole, so it is kept.
-        with writing(file):
-            archive.append(file, b"\n")
-        self._lines.setdefault(trial, rest + b"\n")
-        self._say(
-            f"{file}: ended a last line that had lost its newline ({self.unit} {trial} is kept)"
-        )
 
     def _replace(self, name: str, data: bytes) -> None:
         archive.write_whole(self.path / name, data)
