@@ -13,9 +13,9 @@ pre-activations are ordered by (block, gate, unit), so that a block's 64 lie sid
                they have, and each adds up d_h of its own 16 units and makes its own d_nets_t
 
 Either way a block keeps ``[H, 64]`` weights in shared memory for the whole sequence, 128 KB for H =
-1024 in bfloat16, and reads ``[64, H]`` numbers a step, in chunks of 64 columns that the copy engine
-brings to `SLOTS` places while the tensor cores work. All 4H columns in one block would need no
-exchange, and four times that traffic, which is what bounds the step.
+1024 in bfloat16, and reads ``[64, H]`` numbers a step, in chunks of 128 columns; the copy engine
+brings them to a ring of `RING` columns while the tensor cores work. All 4H columns in one block
+would need no exchange, and four times that traffic, which is what bounds the step.
 
 **The order, and why no block reads too early.** What others read is never overwritten: h_t and
 d_nets_t have a place in device memory for each step. `_publish`: what a block wrote to shared
@@ -39,9 +39,8 @@ block and cannot stop it, unless that one waits for us.
 cycle 1.2 us, both at once; all: 8.4 MB out of the L2 cache, 1.5 us at 5.5 TB/s, which is the
 ceiling; and a round of publish and await, about 1 to 1.5 us, for nothing overlaps it. So 2.5 to 3
 us forwards, and 4 to 5 backwards, where the exchange (16 KB a block) is a second round. Twice as
-many sequences use the other multiprocessors, and then the L2 cache gives 3 us a step. Registers: 32
-a thread for the accumulator and a dozen tiles of 8. Shared memory: 201 KB forwards, 210 backwards,
-of 227.
+many sequences use the other multiprocessors, and then the L2 cache gives 3 us a step. Shared
+memory for H = 1024: 214 KB forwards, 226 backwards, of 227.
 """
 
 from typing import Any
@@ -55,11 +54,11 @@ from jaxlib.mlir.dialects import nvvm
 
 from lstm_jax.types import Array
 
-TILE = 64  # sequences of a block: the rows of a `wgmma`; units of a chunk, and of a group
+TILE = 64  # sequences of a block: the rows of a `wgmma`; also the units of a group
 UNITS = 16  # of a block
 GROUP = TILE // UNITS  # blocks that share the products of the way back
 COLUMNS = 4 * UNITS  # gates i, f, z, o of a block's units
-SLOTS = 6  # chunks on their way or in use, 8 KB each
+RING = 512  # columns on their way or in use: 64 KB, what comes while one byte of it takes 0.7 us
 PARAMS = plgpu.CompilerParams(
     lowering_semantics=plgpu.LoweringSemantics.Warpgroup, approx_math=True
 )
@@ -92,12 +91,23 @@ def _publish(semaphore: Any, *copies: tuple[Any, Any]) -> None:
     plgpu.semaphore_signal(semaphore, memory_scope="gpu")
 
 
+def _chunks(size: int) -> tuple[int, int, int]:
+    """How wide a chunk of the columns is, how many there are, and how many have a slot.
+
+    Example:
+      >>> _chunks(1024), _chunks(64)
+      ((128, 8, 4), (64, 1, 1))
+    """
+    width = 2 * TILE if size % (2 * TILE) == 0 else TILE
+    return width, size // width, min(RING, size) // width
+
+
 def _product(source: Any, weights: Any, slots: Any, arrived: Any, first: Any = 0) -> Array:
-    """``source[64, first:first + K] @ weights[K, 64]``, by chunks of 64; 2 slots at least."""
-    num_chunks, num_slots = weights.shape[0], slots.shape[0]
+    """``source[64, first:first + K] @ weights[K, 64]``; two slots at least for several chunks."""
+    (num_chunks, width, _), num_slots = weights.shape, slots.shape[0]
 
     def load(k: int) -> None:
-        chunk = source.at[:, pl.ds(first + k * TILE, TILE)]
+        chunk = source.at[:, pl.ds(first + k * width, width)]
         plgpu.copy_gmem_to_smem(chunk, slots.at[k % num_slots], arrived.at[k % num_slots])
 
     for k in range(num_slots):
@@ -130,7 +140,7 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
     """
     num_steps, num_examples, num_columns = nets.shape
     size, num_blocks, num_tiles = r.shape[0], num_columns // COLUMNS, num_examples // TILE
-    num_chunks = size // TILE
+    width, num_chunks, num_slots = _chunks(size)
 
     def body(
         r: Any, nets: Any, start: Any, hs: Any, cs: Any, gates: Any,
@@ -178,7 +188,6 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
         plgpu.wait_smem_to_gmem(0)
 
     half, single = jnp.bfloat16, jnp.float32
-    num_slots = min(SLOTS, num_chunks)
     kernel = plgpu.kernel(
         body,
         out_type=(
@@ -187,7 +196,7 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
             jax.ShapeDtypeStruct((num_steps, num_examples, num_columns), half),
         ),
         scratch_types=(
-            *(_tile(half, num_chunks, TILE, COLUMNS), _tile(half, num_slots, TILE, TILE)),
+            *(_tile(half, num_chunks, width, COLUMNS), _tile(half, num_slots, TILE, width)),
             *(_tile(half, TILE, COLUMNS), _tile(half, TILE, UNITS)),
             *(_tile(single, TILE, UNITS), _tile(half, 4, TILE, UNITS)),
             *(plgpu.Barrier(num_barriers=num_slots), plgpu.Barrier()),
@@ -196,7 +205,7 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
         grid_names=("tile", "block"),
         compiler_params=PARAMS,
     )
-    h, c, gates = kernel(r.reshape(num_chunks, TILE, num_columns), nets, c)
+    h, c, gates = kernel(r.reshape(num_chunks, width, num_columns), nets, c)
     return h, c, gates
 
 
@@ -216,7 +225,8 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
     """
     num_steps, num_examples, num_columns = gates.shape
     size, num_blocks, num_tiles = r.shape[1], num_columns // COLUMNS, num_examples // TILE
-    num_chunks = size // TILE  # a quarter of the columns has as many as the units
+    width, num_chunks, num_slots = _chunks(size)  # of a quarter of the columns
+    num_groups = size // TILE
 
     def body(
         r: Any, gates: Any, cs: Any, d_hs: Any, last: Any, d_nets: Any, d_start: Any, parts: Any,
@@ -226,8 +236,8 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
         tile, block = lax.axis_index("tile"), lax.axis_index("block")
         group, quarter = lax.div(block, GROUP), lax.rem(block, GROUP)
         done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[tile]
-        shared = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles * num_chunks,)))
-        shared = shared.at[tile * num_chunks + group]
+        shared = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles * num_groups,)))
+        shared = shared.at[tile * num_groups + group]
         rows, units = pl.ds(tile * TILE, TILE), pl.ds(block * UNITS, UNITS)
         owns = [pl.ds(block * COLUMNS + n * UNITS, UNITS) for n in range(4)]
         mine = pl.ds(quarter * num_chunks, num_chunks), slice(None), pl.ds(group * TILE, TILE)
@@ -277,7 +287,6 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
         plgpu.wait_smem_to_gmem(0)
 
     half, single = jnp.bfloat16, jnp.float32
-    num_slots = min(SLOTS, num_chunks)
     kernel = plgpu.kernel(
         body,
         out_type=(
@@ -286,7 +295,7 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
             jax.ShapeDtypeStruct((num_tiles, num_blocks, GROUP, TILE, UNITS), single),
         ),
         scratch_types=(
-            *(_tile(half, num_chunks, TILE, TILE), _tile(half, num_slots, TILE, TILE)),
+            *(_tile(half, num_chunks, width, TILE), _tile(half, num_slots, TILE, width)),
             *(_tile(single, GROUP, TILE, UNITS), _tile(half, 4, TILE, UNITS)),
             *(_tile(single, 2, TILE, UNITS), _tile(half, TILE, UNITS)),
             plgpu.Barrier(num_barriers=num_slots),
@@ -296,5 +305,5 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
         grid_names=("tile", "block"),
         compiler_params=PARAMS,
     )
-    d_nets, d_start, _ = kernel(r.reshape(num_blocks, COLUMNS, size), gates, c, d_h, d_c)
+    d_nets, d_start, _ = kernel(r.reshape(4 * num_chunks, width, size), gates, c, d_h, d_c)
     return d_nets, d_start
