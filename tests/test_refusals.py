@@ -316,3 +316,28 @@ def test_a_torn_baseline_is_made_again(tmp_path, content):
     (tmp_path / "baseline.json").write_bytes(b"[[0, 1, 1]]")
     kept = _kept_answers(tmp_path / "baseline.json", (1, 3))
     assert kept is not None and kept.tolist() == [[0, 1, 1]]
+
+
+# ---- Ctrl-C outside of a run, and a reader that is gone
+
+
+def test_ctrl_c_outside_of_a_run_is_a_line_and_status_130(capsys):
+    with pytest.raises(SystemExit) as ended, refusals():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "stopped at once; what is on file is kept\n"
+
+
+def test_a_reader_that_is_gone_is_no_error():
+    code = "from lstm_jax.config import refusals\nwith refusals():\n    print('x\\n' * 100_000)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as program:
+        assert program.stdout is not None and program.stderr is not None
+        program.stdout.readline()
+        program.stdout.close()
+        assert program.stderr.read() == b""
+    assert program.returncode == 141

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,7 +123,9 @@ def _rows(config: Config) -> tuple[str, ...]:
 def refusals() -> Iterator[None]:
     """Ends the program with one line for what settings, data, files or memory refuse.
 
-    What is no refusal but a fault of the program keeps its traceback.
+    Ctrl-C outside of a run, or a second one within, ends it with status 130; a reader that is gone
+    (``| head``) ends it in silence. What is no refusal but a fault of the program keeps its
+    traceback.
 
     >>> with refusals():
     ...     raise ConfigError("config.T=1: must be an integer >= 10")
@@ -131,6 +134,13 @@ def refusals() -> Iterator[None]:
     """
     try:
         yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped at once; what is on file is kept", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        raise SystemExit(141) from None  # as a shell counts SIGPIPE
     except (ValueError, OSError) as error:
         exit_with(error)
     except MemoryError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax import runtime
-from lstm_jax.config import ConfigError, Field, exit_with
+from lstm_jax.config import ConfigError, Field, refusals
 from lstm_jax.config.flags import parse_flags
 from lstm_jax.record.reading import RunFiles, find_runs, read_run
 from lstm_jax.record.refusal import writing
@@ -56,15 +56,13 @@ def main(usage: str, open_fit: Open, argv: Sequence[str] | None = None) -> int:
       open_fit: how a fit to a data set is looked into; a run of trials is known here.
       argv: the arguments; those of the process by default.
     """
-    try:
+    with refusals():
         given = parse_flags(sys.argv[1:] if argv is None else argv, FLAGS, usage)
         if not given["run"]:
             raise ConfigError("--run=: give the folder of a run")
         files = read_run(_only_run(Path(given["run"])))
         runtime.configure()
         _inspect(_open(files, open_fit), given)
-    except ValueError as error:  # a RunFolderError or a ConfigError is one
-        exit_with(error)
     return 0
 
 

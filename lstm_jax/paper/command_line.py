@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from lstm_jax.config import MOST_STEPS, ConfigError, Field, check_value, exit_with
+from lstm_jax.config import MOST_STEPS, ConfigError, Field, check_value, refusals
 from lstm_jax.config.fields import no_such
+from lstm_jax.config.flags import Arguments
 from lstm_jax.paper.selection import GROUPS, Item, Paper, choose, items_of, smoke_of
 
 MODES = ("dry_run", "report", "export", "check")
@@ -29,19 +30,10 @@ class Request(NamedTuple):
     check: str | None
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse whose mistakes are one line, as everywhere here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message.removeprefix("argument "))
-
-
 def parse(paper: Paper, argv: Sequence[str]) -> Request:
     """Reads and checks the flags; a mistake is one line on stderr and exit status 2."""
-    try:
+    with refusals():
         return _request(paper, argv)
-    except ConfigError as error:
-        exit_with(error)
 
 
 def _request(paper: Paper, argv: Sequence[str]) -> Request:
@@ -83,7 +75,7 @@ def _request(paper: Paper, argv: Sequence[str]) -> Request:
 
 
 def _flags(paper: Paper, argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Arguments(
         prog=f"python -m experiments.{paper.name}",
         description=paper.usage,
         formatter_class=argparse.RawDescriptionHelpFormatter,

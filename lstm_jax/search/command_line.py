@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from lstm_jax.config import ConfigError, Field, check_value, exit_with
+from lstm_jax.config import ConfigError, Field, check_value, refusals
 from lstm_jax.config.fields import no_such
+from lstm_jax.config.flags import Arguments
 from lstm_jax.paper.selection import Item, choose, items_of
 from lstm_jax.search.factors import DESIGNS, Factor, Search
 
@@ -27,19 +28,10 @@ class Request(NamedTuple):
     report: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse whose mistakes are one line, as everywhere here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message.removeprefix("argument "))
-
-
 def parse(search: Search, argv: Sequence[str]) -> Request:
     """Reads and checks the flags; a mistake is one line on stderr and exit status 2."""
-    try:
+    with refusals():
         return _request(search, argv)
-    except ConfigError as error:
-        exit_with(error)
 
 
 def _request(search: Search, argv: Sequence[str]) -> Request:
@@ -77,7 +69,7 @@ def _request(search: Search, argv: Sequence[str]) -> Request:
 
 
 def _flags(search: Search, argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Arguments(
         prog=f"python -m experiments.{search.name}",
         description=search.usage,
         formatter_class=argparse.RawDescriptionHelpFormatter,
