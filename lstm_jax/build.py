@@ -97,7 +97,12 @@ def build_network(config: Config, task: Task) -> Network:
 
 def _build_readout(config: Config, seen: int, task: Task) -> Readout:
     if config.output_unit == "units":
-        return units_readout(seen, task.target_size, factor=config.delta_factor)
+        return units_readout(
+            seen,
+            task.target_size,
+            factor=config.delta_factor,
+            tolerance=config.error_tolerance,
+        )
     return readout(
         seen,
         task.target_size,
@@ -105,6 +110,7 @@ def _build_readout(config: Config, seen: int, task: Task) -> Readout:
         bias=config.output_bias,
         delta=config.output_delta,
         factor=config.delta_factor,
+        tolerance=config.error_tolerance,
         init_range=config.init_range,
     )
 

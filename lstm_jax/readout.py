@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lstm_jax.cells.cell import require_positive
 from lstm_jax.initial import uniform
@@ -48,6 +49,7 @@ def readout(
     bias: bool = True,
     delta: str = "exact",
     factor: float = 1.0,
+    tolerance: float = 0.0,
     init_range: float = 0.1,
 ) -> Readout:
     """Output units ``y_k = f(net_k)``, ``net_k = v_k h + b_k``, with the paper's error signal.
@@ -62,10 +64,11 @@ def readout(
       bias: whether output units have biases.
       delta: "exact" is ``f'(net) (t - y)``; "no_derivative" leaves f' out, ``t - y``.
       factor: multiplies the error signal; 2.0 is the exact gradient of a plain sum of squares.
+      tolerance: an output within this of its target is right enough, and sends no error back.
       init_range: weights and biases start uniform in ``[-init_range, init_range]``.
 
     Raises:
-      ValueError: for sizes below 1 or an unknown option.
+      ValueError: for sizes below 1, a negative tolerance, or an unknown option.
 
     Example:
       >>> import jax.numpy as jnp
@@ -80,6 +83,7 @@ def readout(
         raise ValueError(f"activation: {activation!r} is not one of {', '.join(ACTIVATIONS)}")
     if delta not in DELTAS:
         raise ValueError(f"delta: {delta!r} is not one of {', '.join(DELTAS)}")
+    _require_tolerance(tolerance)
 
     def init(key: Array, init_range: float | Array = init_range) -> ReadoutParams:
         v, b = uniform(key, init_range, [(output_size, input_size), (output_size,)])
@@ -94,13 +98,15 @@ def readout(
 
     def error_signal(net: Array, target: Array) -> Array:
         y = output(net)
-        error = factor * (target - y)
+        error = factor * _outside(tolerance, target - y)
         return error * (y * (1 - y)) if (activation, delta) == ("logistic", "exact") else error
 
     return Readout(input_size, output_size, init, net, output, error_signal)
 
 
-def units_readout(input_size: int, output_size: int, *, factor: float = 1.0) -> Readout:
+def units_readout(
+    input_size: int, output_size: int, *, factor: float = 1.0, tolerance: float = 0.0
+) -> Readout:
     """The last `output_size` recurrent units are the output units: a readout without weights.
 
     So are the outputs of the fully recurrent net of Williams & Zipser 1989 (and of Smith & Zipser
@@ -114,9 +120,10 @@ def units_readout(input_size: int, output_size: int, *, factor: float = 1.0) -> 
         numbers seen are inputs.
       output_size: K, at most V.
       factor: multiplies the error signal.
+      tolerance: an output within this of its target sends no error back.
 
     Raises:
-      ValueError: for sizes below 1, or more output units than units.
+      ValueError: for sizes below 1, a negative tolerance, or more output units than units.
 
     Example:
       >>> import jax.numpy as jnp
@@ -130,6 +137,7 @@ def units_readout(input_size: int, output_size: int, *, factor: float = 1.0) -> 
         raise ValueError(
             f"output_size: {output_size} output units, where there are {input_size} units"
         )
+    _require_tolerance(tolerance)
 
     def init(key: Array, init_range: float | Array = 0.0) -> ReadoutParams:
         del key, init_range
@@ -143,6 +151,15 @@ def units_readout(input_size: int, output_size: int, *, factor: float = 1.0) -> 
         return net
 
     def error_signal(net: Array, target: Array) -> Array:
-        return factor * (target - net)
+        return factor * _outside(tolerance, target - net)
 
     return Readout(input_size, output_size, init, net, output, error_signal)
+
+
+def _require_tolerance(tolerance: float) -> None:
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: {tolerance!r} is not valid; it must be a number >= 0")
+
+
+def _outside(tolerance: float, error: Array) -> Array:
+    return jnp.where(jnp.abs(error) < tolerance, 0.0, error) if tolerance else error

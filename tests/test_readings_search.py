@@ -43,7 +43,7 @@ def groups(row, design="single", names=None, trials=8):
 
 
 @pytest.mark.parametrize(
-    ("design", "number"), [("single", 14), ("pairs", 14 + 76), ("full", 9 * 2**9)]
+    ("design", "number"), [("single", 16), ("pairs", 14 + 76), ("full", 9 * 2**9)]
 )
 def test_designs(design, number):
     readings = readings_of(FACTORS, design)
@@ -62,6 +62,8 @@ def test_learning_rate_and_init_share_a_program():
     assert [group.name for group in others] == [
         "output_unit=identity",
         "output_delta=no_derivative",
+        "error_tolerance=0.25",
+        "direct=inputs",
         "ranges=swapped",
         "sees=cells",
         "sees=zeros",

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.readout import readout
+from lstm_jax.readout import readout, units_readout
 from tests.oracles import lstm97 as paper
 from tests.tolerances import FINITE_DIFFERENCES, assert_close
 
@@ -36,6 +36,18 @@ def test_output_and_delta(activation, delta, factor):
     assert_close(y, f(v @ seen + b))
     slope = f_prime(v @ seen + b) if delta == "exact" else 1.0
     assert_close(e, factor * slope * (target - f(v @ seen + b)))
+
+
+@pytest.mark.parametrize("make", [readout, units_readout])
+def test_errors_within_the_tolerance_send_nothing_back(make):
+    targets = np.array([0.0, 0.0, 1.0, 1.0])
+    outputs = np.array([0.29, 0.31, 0.71, 0.69])
+    net = outputs if make is units_readout else np.log(outputs / (1 - outputs))
+    every, tolerant = (make(4, 4, tolerance=tolerance) for tolerance in (0.0, 0.3))
+    with jax.enable_x64(True):
+        error, sent = (np.asarray(units.delta(net, targets)) for units in (every, tolerant))
+    assert (error != 0).all()
+    assert sent.tolist() == [0.0, error[1], 0.0, error[3]]
 
 
 def squared(activation, factor):
@@ -76,6 +88,8 @@ def test_delta_is_the_negative_slope_of_its_loss(options, loss):
         (lambda: readout(1, 0), "output_size"),
         (lambda: readout(1, 1, activation="softmax"), "activation.*logistic.*identity"),
         (lambda: readout(1, 1, delta="none"), "delta.*exact.*no_derivative"),
+        (lambda: readout(1, 1, tolerance=-0.1), "tolerance: -0.1"),
+        (lambda: units_readout(1, 1, tolerance=float("nan")), "tolerance: nan"),
     ],
 )
 def test_bad_arguments_name_the_field(make, field):

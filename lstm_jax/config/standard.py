@@ -137,6 +137,12 @@ LEARNING: Fields = {
         "factor of that signal: 1 for half the squared error, 2 for the squared error",
         above=0.0,
     ),
+    "error_tolerance": Field(
+        0.0,
+        "an output within this of its target sends no error back; 0: every error counts",
+        low=0.0,
+        high=1.0,
+    ),
     "optimizer": Field("sgd", "update rule", choices=("sgd", "adam")),
     "learning_rate": Field(0.5, "step of the optimizer", above=0.0),
     "momentum": Field(0.0, "sgd: share of the last step that is taken again", low=0.0, high=0.9999),

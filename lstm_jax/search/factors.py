@@ -80,6 +80,21 @@ FACTORS = (
         lambda values, timing: values["output_unit"] == "logistic",
     ),
     Factor(
+        "error_tolerance",
+        "0",
+        "0.25",
+        "outputs within this of their targets, as Experiment 2a asks, send no error back",
+        lambda values: {"error_tolerance": 0.25},
+    ),
+    Factor(
+        "direct",
+        "hidden units only",
+        "inputs",
+        "what the output units see; inputs: those of the step as well, with weights of their own",
+        lambda values: {"direct": True},
+        lambda values, timing: not values["direct"],
+    ),
+    Factor(
         "ranges",
         "g in [-2, 2], h in [-1, 1]",
         "swapped",
