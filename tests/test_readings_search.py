@@ -43,7 +43,7 @@ def groups(row, design="single", names=None, trials=8):
 
 
 @pytest.mark.parametrize(
-    ("design", "number"), [("single", 16), ("pairs", 14 + 76), ("full", 9 * 2**9)]
+    ("design", "number"), [("single", 16), ("pairs", 16 + 103), ("full", 9 * 2**11)]
 )
 def test_designs(design, number):
     readings = readings_of(FACTORS, design)
