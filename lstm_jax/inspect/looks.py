@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -17,9 +17,6 @@ from lstm_jax.record.refusal import reason, refuse
 from lstm_jax.recording import record_network
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.types import Params
-
-if TYPE_CHECKING:
-    from lstm_jax.inspect.runs import Run
 
 
 class Look(NamedTuple):
@@ -59,7 +56,45 @@ class Look(NamedTuple):
         return f"{m['task']}, run {m['run']}: trial {m['trial']}, {m['status']}\n{said}"
 
 
-def look(run: Run, trial: int, sequence: int = 0, sequences: int | None = None) -> Look:
+class Trained(Protocol):
+    """What `look` looks into: trials whose weights are known at moments of their training.
+
+    Attributes:
+      path: of the run's folder.
+      name: of its row.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def network(self) -> Network:
+        """The network that each trial trains."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """What it learns."""
+        ...
+
+    def params(self, trial: int, sequences: int | None = None) -> Params:
+        """The weights of a trial after so many training sequences, or the last ones known."""
+        ...
+
+    def last_moment(self, trial: int) -> int:
+        """The last number of sequences after which a trial's weights are known."""
+        ...
+
+    def example(self, seed: int, trial: int = 0) -> Example:
+        """A test sequence of a trial, by its number."""
+        ...
+
+    def status(self, trial: int, sequences: int | None = None) -> str:
+        """How the trial stood then, in words."""
+        ...
+
+
+def look(run: Trained, trial: int, sequence: int = 0, sequences: int | None = None) -> Look:
     """A trial's test sequence of a number, through its weights after so many training sequences.
 
     Args:
