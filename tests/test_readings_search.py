@@ -345,3 +345,17 @@ def test_damaged_records_are_named(tmp_path, capsys):
         main(SEARCH, ["--report", f"--workdir={tmp_path}"])
     assert ended.value.code == 2
     assert "t9-6a.jsonl is damaged in line 1" in capsys.readouterr().err
+
+
+def test_the_pages_commands_ask_for_what_is_on_file_and_no_more(capsys):
+    page = (ROOT / "docs" / "readings.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("python -m ")]
+    assert any("--design=" in line for line in lines)
+    asked = set()
+    for line in lines:
+        assert main(SEARCH, [*line.split()[3:], "--dry_run"]) == 0
+        programs = [row for row in capsys.readouterr().out.splitlines() if " readings " in row]
+        assert programs and all("done" in row for row in programs), line
+        asked |= set(programs)
+    kept = [load_groups(file) for file in (ROOT / "results" / "readings").glob("*.jsonl")]
+    assert len(asked) == sum(map(len, kept))

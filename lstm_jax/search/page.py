@@ -290,10 +290,17 @@ def _commands(search: Search, lines: Mapping[str, Groups]) -> list[str]:
             close = (round(exact, digits) for digits in range(9))
             ratio = next((r for r in close if cap_of(items[row], r) == cap), exact)
             sizes.setdefault((trials, ratio), []).append(row)
-    most = max(reading.count("=") for groups in lines.values() for reading in best_records(groups))
-    design = {0: "", 1: "", 2: " --design=pairs"}.get(most, " --design=full")
+    readings = {reading for groups in lines.values() for reading in best_records(groups)}
+    changes = [reading.split() for reading in readings if reading.count("=") > 1]
+    designs = [""]
+    if changes:
+        names = {change.split("=")[0] for together in changes for change in together}
+        factors = ",".join(dict.fromkeys(f.name for f in search.factors if f.name in names))
+        design = "pairs" if max(map(len, changes)) == 2 else "full"
+        designs.append(f" --design={design} --factors={factors}")
     return [
         f"python -m experiments.{search.name} --rows={','.join(rows)} --trials={trials} "
         f"--max_ratio={ratio:g}{design}"
         for (trials, ratio), rows in sorted(sizes.items(), key=lambda size: size[1])
+        for design in designs
     ]
