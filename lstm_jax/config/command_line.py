@@ -172,7 +172,11 @@ def _parse(
     arg_names: Mapping[str, str],
     extra_flags: Fields,
 ) -> CommandLine:
-    values, rest = _parse_flags(argv, fields, extra_flags)
+    _check_order(argv)
+    settings = {f"config.{name}": field for name, field in fields.items()} | dict(extra_flags)
+    own = {"config": str, "workdir": str, "dry_run": bool}
+    kinds = own | {name: field.kind for name, field in settings.items()}
+    values, rest = flag_texts(argv, kinds, fields)
     if rest:
         hint = f"; for that row: --config={default_path}:{rest[0]}" if rest[0] in arg_names else ""
         raise ConfigError(f"{rest[0]}: every argument is a flag --name=value{hint}; see --help")
@@ -219,27 +223,33 @@ def _called(get_config: GetConfig, path: str, arg: str | None, fields: Fields) -
         raise ConfigError(f"config file {path}: {error}") from None
 
 
-def _parse_flags(
-    argv: Sequence[str], fields: Fields, extra_flags: Fields
+def flag_texts(
+    argv: Sequence[str], kinds: Mapping[str, type], fields: Fields | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """The text of each flag (None: not given) and the arguments that are no flags."""
-    flag_values = flags.FlagValues()  # our own: main may be called again in the same process
-    for name in ("config", "workdir"):
-        flags.DEFINE_string(name, None, "", flag_values=flag_values)
-    flags.DEFINE_boolean("dry_run", False, "", flag_values=flag_values)
-    settings = {f"config.{name}": field for name, field in fields.items()} | dict(extra_flags)
-    for name, field in settings.items():
-        define = flags.DEFINE_boolean if field.kind is bool else flags.DEFINE_string
-        define(name, None, "", flag_values=flag_values)
-    _check_order(argv)
+    """The text of each flag (None: not given) and the arguments that are no flags.
+
+    Args:
+      argv: the arguments.
+      kinds: the type of each flag; those of truth values need no ``=value``.
+      fields: of the config, if there is one.
+
+    Raises:
+      ConfigError: in one line, for an unknown flag or a truth value that is none.
+
+    >>> flag_texts(["--trial=3", "--nolook", "x"], {"trial": int, "look": bool})
+    ({'trial': '3', 'look': False}, ['x'])
+    """
+    values = flags.FlagValues()  # our own: main may be called again in the same process
+    for name, kind in kinds.items():
+        define = flags.DEFINE_boolean if kind is bool else flags.DEFINE_string
+        define(name, None, "", flag_values=values)
     try:
-        _, *rest = flag_values(["program", *argv])
+        _, *rest = values(["program", *argv])
     except flags.UnrecognizedFlagError as error:
         unknown, _, key = error.flagname.partition("config.")
-        if key and not unknown:
+        if fields and key and not unknown:
             raise ConfigError(f"config.{key}: {no_such('field', key, fields)}") from None
-        names = ["config", "workdir", "dry_run", "help", *settings]
-        near = no_such("flag", error.flagname, names).partition("; valid")[0]
+        near = no_such("flag", error.flagname, ["help", *kinds]).partition("; valid")[0]
         raise ConfigError(f"--{error.flagname}: {near}; --help lists all") from None
     except flags.IllegalFlagValueError as error:  # all texts are legal, so: a boolean's
         found = re.match(r"flag --([^=]+=.*?): ", str(error))
@@ -247,7 +257,7 @@ def _parse_flags(
         raise ConfigError(f"{given}: must be true or false") from None
     except (flags.Error, OSError) as error:
         raise ConfigError(str(error).removeprefix("ERROR:: ")) from None
-    return {name: flag_values[name].value for name in flag_values}, rest
+    return {name: values[name].value for name in kinds}, rest
 
 
 def _check_order(argv: Sequence[str]) -> None:

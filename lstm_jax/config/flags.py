@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from absl import flags
-
-from lstm_jax.config.command_line import asks_for_help, parse_value
-from lstm_jax.config.fields import ConfigError, Fields, no_such, valid_values
+from lstm_jax.config.command_line import asks_for_help, flag_texts, parse_value
+from lstm_jax.config.fields import ConfigError, Fields, valid_values
 
 
 class Arguments(argparse.ArgumentParser):
@@ -48,27 +45,13 @@ def parse_flags(argv: Sequence[str], fields: Fields, usage: str) -> dict[str, An
     if asks_for_help(argv):
         print(_help(fields, usage))
         raise SystemExit(0)
-    values = flags.FlagValues()  # our own: main may be called again in the same process
-    for name, field in fields.items():
-        define = flags.DEFINE_boolean if field.kind is bool else flags.DEFINE_string
-        define(name, None, "", flag_values=values)
-    try:
-        _, *rest = values(["program", *argv])
-    except flags.UnrecognizedFlagError as error:
-        near = no_such("flag", error.flagname, ["help", *fields]).partition("; valid")[0]
-        raise ConfigError(f"--{error.flagname}: {near}; --help lists all") from None
-    except flags.IllegalFlagValueError as error:  # all texts are legal, so: a boolean's
-        found = re.match(r"flag --([^=]+=.*?): ", str(error))
-        given = found.group(1) if found else str(error)
-        raise ConfigError(f"{given}: must be true or false") from None
-    except (flags.Error, OSError) as error:
-        raise ConfigError(str(error).removeprefix("ERROR:: ")) from None
+    values, rest = flag_texts(argv, {name: field.kind for name, field in fields.items()})
     if rest:
         raise ConfigError(f"{rest[0]}: every argument is a flag --name=value; see --help")
     return {
         name: field.default
-        if values[name].value is None
-        else parse_value(f"--{name}", values[name].value, field)
+        if values[name] is None
+        else parse_value(f"--{name}", values[name], field)
         for name, field in fields.items()
     }
 
