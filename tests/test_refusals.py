@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,10 +16,15 @@ import benchmarks.kernels as kernels
 from experiments import deviations
 from experiments.ablation import ABLATION
 from experiments.char_lm import EXPERIMENT as CHAR_LM
+from experiments.drift import STUDY as DRIFT
+from experiments.error_flow import STUDY as ERROR_FLOW
 from experiments.music import run as music
 from experiments.paper1997 import PAPER
 from experiments.sentiment import _kept_answers
 from lstm_jax.ablation import main as ablation
+from lstm_jax.ablation.design import groups_of, points_of
+from lstm_jax.ablation.running import line_of
+from lstm_jax.ablation.running import load as load_groups
 from lstm_jax.config import FITTING, make_config, refusals
 from lstm_jax.config.fields import ConfigError
 from lstm_jax.data.chorales import read_pieces
@@ -29,12 +35,14 @@ from lstm_jax.fitting import main as fit
 from lstm_jax.fitting.inspecting import config_of_fit
 from lstm_jax.paper import main as paper
 from lstm_jax.plugins import find_cell, make_cell
+from lstm_jax.probing import main as probe
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import held_folder
 from lstm_jax.record.provenance import sessions_on_file
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import RunFolderError
+from lstm_jax.record.since import BEFORE
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "--config=configs/ablation.py:smoke"
@@ -341,3 +349,40 @@ def test_a_reader_that_is_gone_is_no_error():
         program.stdout.close()
         assert program.stderr.read() == b""
     assert program.returncode == 141
+
+
+# ---- records of earlier versions
+
+
+def test_a_run_of_before_a_setting_had_a_name_is_resumed(tmp_path):
+    """Whatever has come since stood at one value then; at another one now it is another run."""
+    for name, value in BEFORE.items():
+        path = tmp_path / name
+        with RunFolder.open(path, {"T": 100}, "row"):
+            pass
+        with RunFolder.open(path, {"T": 100, name: value}, "row"):
+            pass
+        with pytest.raises(RunFolderError, match=f"{name} is .* there and .* here"):
+            RunFolder.open(path, {"T": 100, name: "something else"}, "row")
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "results" / "error_flow").iterdir()))
+def test_records_of_studies_are_found_by_the_settings_of_today(folder, tmp_path):
+    """A new setting of trials must not hide what was measured before it: `record.since`."""
+    study = DRIFT if folder.name.startswith("drift") else ERROR_FLOW
+    shutil.copytree(folder, tmp_path / "run")
+    page = (folder / f"{study.name}.md").read_text()
+    with jax.numpy_dtype_promotion("standard"):
+        assert probe(study, ["--report", f"--workdir={tmp_path / 'run'}"]) == 0
+    assert (tmp_path / "run" / f"{study.name}.md").read_text() == page
+
+
+def test_records_of_the_ablation_are_found_by_the_settings_of_today():
+    folder = ROOT / "results" / "ablation" / "odyssey"
+    given = json.loads((folder / "config.json").read_text())
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    config = make_config(ABLATION.fields, **tuples)
+    points = points_of(ABLATION, config)
+    lines = load_groups(folder / "groups.jsonl")
+    for group in groups_of(ABLATION, config, points, "sweep", config.num_seeds):
+        assert line_of(group, lines) is not None, group.points[0]

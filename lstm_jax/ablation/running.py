@@ -14,6 +14,7 @@ from lstm_jax.build import build_trial
 from lstm_jax.lanes import lane_mesh
 from lstm_jax.plan import plan
 from lstm_jax.record.lines import load_lines
+from lstm_jax.record.since import completed
 from lstm_jax.rows import count_weights
 from lstm_jax.runner import TrialRecord, run_trials
 
@@ -61,7 +62,8 @@ def line_of(group: Group, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, An
     """The line of a group, where it is on file."""
     identity = group.identity()
     for line in lines:
-        if {key: line[key] for key in identity} == identity:
+        own = line | {"settings": completed(line["settings"], identity["settings"])}
+        if {key: own[key] for key in identity} == identity:
             return line
     return None
 

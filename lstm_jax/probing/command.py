@@ -23,12 +23,13 @@ from lstm_jax.config import (
 )
 from lstm_jax.experiment import this_command
 from lstm_jax.plan import plan
-from lstm_jax.probing.study import Group, Study, check_group, line_of, load, run_group
+from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
 from lstm_jax.record.archive import pretty, write_whole
 from lstm_jax.record.lines import append_line
 from lstm_jax.record.opening import held_folder
 from lstm_jax.record.provenance import PROVENANCE, sessions_on_file, surroundings
-from lstm_jax.record.refusal import refuse
+from lstm_jax.record.refusal import differences, refuse
+from lstm_jax.record.since import completed
 from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
 from lstm_jax.tables import format_count, format_duration
 
@@ -147,11 +148,28 @@ def _command(study: Study, command_line: CommandLine, config: Config) -> str:
     return f"python -m experiments.{study.name} --config={study.config_path}:{arg}{settings}"
 
 
+def _line_to_report(group: Group, on_file: Sequence[Line]) -> Line | None:
+    """The group's line; else the last of its name, as the settings of that time made it."""
+    line = line_of(group, on_file)
+    if line is not None:
+        return line
+    own = group.identity()
+    named = [
+        line
+        for line in on_file
+        if (line["group"], line["measured"]) == (own["group"], own["measured"])
+    ]
+    if named:
+        there = completed(named[-1]["settings"], own["settings"])
+        say(f"{group.name}: made with other settings; {differences(there, own['settings'])}")
+    return named[-1] if named else None
+
+
 def _report(
     study: Study, groups: Sequence[Group], config: Config, command: str, workdir: Path
 ) -> int:
     on_file = load(workdir / RECORDS)
-    lines = [line for group in groups if (line := line_of(group, on_file)) is not None]
+    lines = [line for group in groups if (line := _line_to_report(group, on_file)) is not None]
     if not lines:
         refuse(workdir, "has no finished group to report on")
     page, pictures = study.page(lines, command, config)

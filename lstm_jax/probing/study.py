@@ -14,6 +14,7 @@ from lstm_jax.network import Network
 from lstm_jax.plugins import source_hash
 from lstm_jax.probing.engine import Measure, run_probed, spacing
 from lstm_jax.record.lines import load_lines
+from lstm_jax.record.since import completed
 from lstm_jax.rows import FREE_FIELDS, count_weights
 from lstm_jax.tasks import Task
 
@@ -125,6 +126,7 @@ def line_of(group: Group, lines: Sequence[Line]) -> Line | None:
     """The line of a group, where it is on file."""
     identity = group.identity()
     for line in lines:
-        if {key: line[key] for key in identity} == identity:
+        own = line | {"settings": completed(line["settings"], identity["settings"])}
+        if {key: own[key] for key in identity} == identity:
             return line
     return None

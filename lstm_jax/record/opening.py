@@ -11,6 +11,7 @@ from typing import Any
 
 from lstm_jax.record.archive import beside, pretty, write_all, write_whole
 from lstm_jax.record.refusal import differences, reason, refuse, writing
+from lstm_jax.record.since import completed
 
 try:
     import fcntl
@@ -172,6 +173,7 @@ def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[s
     def fixed(row: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"row": row} | {name: value for name, value in config.items() if name not in free}
 
-    old, new = fixed(there.get("row"), there["config"]), fixed(row, config)
+    old = fixed(there.get("row"), completed(there["config"], config))
+    new = fixed(row, config)
     if old != new:
         refuse(path, f"holds a different run: {differences(old, new)}; give another --workdir")
