@@ -126,7 +126,7 @@ def line_of(group: Group, lines: Sequence[Line]) -> Line | None:
     """The line of a group, where it is on file."""
     identity = group.identity()
     for line in lines:
-        own = line | {"settings": completed(line["settings"], identity["settings"])}
+        own = dict(line) | {"settings": completed(line["settings"], identity["settings"])}
         if {key: own[key] for key in identity} == identity:
             return line
     return None
