@@ -8,6 +8,7 @@ it then also knows when a copy is through. A thread is evaluated here operation 
 compiled programs they would wait for each other in XLA's pool of as many threads as cores.
 """
 
+import faulthandler
 import itertools
 import threading
 from contextlib import contextmanager
@@ -27,46 +28,43 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 FINDS_RACES = hasattr(gpu_callbacks, "kernel_thread_finished")
 """Whether this version's interpreter has clocks for copies: jax 0.12 has, 0.10 has not."""
-PATIENCE = 10.0
+PATIENCE, HOPELESS = 20.0, 300.0
+"""Seconds that a block waits for others, and that a launch may take."""
 NUMBERS = itertools.count()
 
 
-def memory() -> tuple[Any, Any, dict[Any, Any]]:
-    """That of the launch under way, and the counts and clocks of its semaphores."""
+def memory(semaphore) -> tuple[Any, Any, list[Any]]:
+    """That of the launch under way, and who signalled the semaphore so far: a clock for each."""
     shared = gpu_callbacks._get_shared_memory()
     with shared.lock:
         known = shared.__dict__.setdefault("semaphores", {"changed": threading.Condition()})
-    return shared, known["changed"], known
+        clocks = known.setdefault(tuple(map(int, semaphore)), [])
+    return shared, known["changed"], clocks
 
 
 def signal(thread, token, *semaphore):
-    """Adds one, and leaves what the thread knows."""
-    shared, changed, known = memory()
-    *key, value = map(int, semaphore)
+    """Adds one, and leaves what the thread knows, with what those before it did."""
+    shared, changed, clocks = memory(semaphore[:-1])
+    assert int(semaphore[-1]) == 1
     with changed:
-        count, clock = known.get(tuple(key), (0, None))
-        if FINDS_RACES:
-            own = shared.incr_clock(thread)
-            clock = own if clock is None else (clock.update(own), clock)[1]
-        known[tuple(key)] = count + value, clock
+        clock = shared.incr_clock(thread) if FINDS_RACES else None
+        if clock is not None and clocks:
+            clock.update(clocks[-1])
+        clocks.append(clock)
         changed.notify_all()
     return token
 
 
 def wait(thread, token, *semaphore):
-    """Until the count is there; the thread then knows what those who signalled knew."""
-    shared, changed, known = memory()
-    *key, value = map(int, semaphore)
-
-    def count():
-        return known.get(tuple(key), (0, None))[0]
-
+    """Until the count is there; the thread then knows what so many knew, and no more than these."""
+    shared, changed, clocks = memory(semaphore[:-1])
+    value = int(semaphore[-1])
     with changed:
-        if not changed.wait_for(lambda: count() >= value, PATIENCE):
-            raise RuntimeError(f"deadlock: a semaphore stays at {count()}, waited for: {value}")
+        if not changed.wait_for(lambda: len(clocks) >= value, PATIENCE):
+            raise RuntimeError(f"deadlock: a semaphore stays at {len(clocks)}, waited for: {value}")
         if FINDS_RACES and value:
             with shared.lock:
-                shared.clocks[thread].update(known[tuple(key)][1])
+                shared.clocks[thread].update(clocks[value - 1])
     return token
 
 
@@ -141,7 +139,10 @@ def interpreted(monkeypatch):
         patch.setattr(plgpu, "kernel", launched)
         patch.setattr(jaxpr_interpret.JaxprInterpreter, "interpret", interpret)
         patch.setattr(thread_map, "_run_jaxpr", evaluate)
+        # A block that waits for its own copies does so for ever: rather no tests than no end.
+        faulthandler.dump_traceback_later(HOPELESS, exit=True)
         try:
             yield
         finally:
+            faulthandler.cancel_dump_traceback_later()
             gpu_callbacks.reset_gpu_interpret_mode_state()
