@@ -28,7 +28,7 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 FINDS_RACES = hasattr(gpu_callbacks, "kernel_thread_finished")
 """Whether this version's interpreter has clocks for copies: jax 0.12 has, 0.10 has not."""
-PATIENCE, HOPELESS = 20.0, 300.0
+PATIENCE, HOPELESS = 60.0, 600.0
 """Seconds that a block waits for others, and that a launch may take."""
 NUMBERS = itertools.count()
 

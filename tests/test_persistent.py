@@ -272,3 +272,16 @@ def test_it_is_refused_where_it_cannot_be(monkeypatch):
     monkeypatch.setattr(HOPPER, "compute_capability", "10.0")
     with pytest.raises(ValueError, match=r"computes on gpu \(10.0\)"):
         kernel_for(cell, "persistent")
+
+
+def test_derivatives_beyond_the_first_in_reverse_are_refused(monkeypatch):
+    stand_in(monkeypatch)
+    cell, (params, xs, start), _ = sequences(B=2, T=3, D=2, H=7)
+
+    def loss(xs):
+        return jnp.sum(single(batched(cell, "persistent")(params, xs, start)[1]) ** 2)
+
+    with pytest.raises(NotImplementedError, match="kernel='persistent' gives first derivatives"):
+        jax.make_jaxpr(jax.grad(lambda xs: jnp.sum(jax.grad(loss)(xs))))(xs)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(loss, (xs,), (xs,))

@@ -252,7 +252,7 @@ def _attached(tree: Any, sources: list[tuple[int, int] | None], reverse: bool) -
 
     def bwd(stored: Any, cotangents: tuple[State, Array]) -> tuple[Any, ...]:
         has_inner, kept, origins = stored
-        d_final, d_ys = _once(cotangents, origins)
+        d_final, d_ys = once("deferred", cotangents, origins)
         constants = jax.tree.leaves(kept.constant)
         places: list[Any] = []
 
@@ -281,15 +281,16 @@ def _attached(tree: Any, sources: list[tuple[int, int] | None], reverse: bool) -
     return attach
 
 
-@jax.custom_jvp
-def _once(cotangents: Any, origins: Any) -> Any:
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def once(kernel: str, cotangents: Any, origins: Any) -> Any:
     """The cotangents; whoever differentiates the way back as well is told that it cannot be."""
     del origins
     return cotangents
 
 
-@_once.defjvp
-def _not_twice(primals: Any, tangents: Any) -> Any:
+@once.defjvp
+def _not_twice(kernel: str, primals: Any, tangents: Any) -> Any:
     raise NotImplementedError(
-        "unroll: kernel='deferred' gives first derivatives only; take kernel='scan' for second ones"
+        f"unroll: kernel={kernel!r} gives first derivatives only; take kernel='scan' for second "
+        "ones"
     )

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from lstm_jax.cells.cell import Cell
 from lstm_jax.cells.lstm import LstmParams, LstmState
 from lstm_jax.loops.cudnn import GATES, require_plain
+from lstm_jax.loops.deferred import once
 from lstm_jax.types import Array
 
 MAX_UNITS = 1024
@@ -63,6 +64,7 @@ def by_persistent(params: LstmParams, xs: Array, start: LstmState) -> Any:  # st
 
     Raises:
       ValueError: for weights or inputs that are not bfloat16.
+      NotImplementedError: when it is differentiated twice, or a `vmap` gives several weights.
     """
     kinds = {str(leaf.dtype) for leaf in (xs, *jax.tree.leaves(params))}
     if kinds != {"bfloat16"}:
@@ -79,7 +81,7 @@ def by_persistent(params: LstmParams, xs: Array, start: LstmState) -> Any:  # st
     # Their values are not read, and not computed: what matters is where their cotangents go.
     nets = _nets(ways, xs, jax.lax.stop_gradient(jnp.concatenate([h[None], hs[:-1]])))
     kept = jax.lax.stop_gradient(r), gates, cs
-    c, hs = _attached((cs[-1], hs), c, h, nets, kept)
+    c, hs = _attached((cs[-1], hs), c, h, nets, kept, (params, xs, start))
     state = LstmState(c=c[:size].astype(start.c.dtype), h=hs[-1, :size].astype(start.h.dtype))
     return state, hs[:, :size]
 
@@ -119,20 +121,20 @@ def _nets(ways: tuple[Array, Array, Array], xs: Array, before: Array | None) -> 
 
 
 @jax.custom_vjp
-def _attached(given: Any, c: Array, h: Array, nets: Array, kept: Any) -> Any:
-    """`given`, the last c and all h; differentiated, the loop runs back for the other's sake."""
+def _attached(given: Any, c: Array, h: Array, nets: Array, kept: Any, origins: Any) -> Any:
+    """`given`, the last c and all h; differentiated, the loop runs back for the others' sake."""
     return given
 
 
-def _attached_fwd(given: Any, c: Array, h: Array, nets: Array, kept: Any) -> Any:
-    return given, kept
+def _attached_fwd(given: Any, c: Array, h: Array, nets: Array, kept: Any, origins: Any) -> Any:
+    return given, (kept, origins)
 
 
-def _attached_bwd(kept: Any, cotangents: tuple[Array, Array]) -> tuple[Any, ...]:
-    r, gates, cs = kept
-    d_c, d_hs = cotangents
+def _attached_bwd(stored: Any, cotangents: tuple[Array, Array]) -> tuple[Any, ...]:
+    (r, gates, cs), origins = stored
+    d_c, d_hs = once("persistent", cotangents, origins)
     d_nets, d_c = _backwards(r, gates, cs, d_hs, d_c)
-    return None, d_c, d_nets[0] @ r, d_nets, None
+    return None, d_c, d_nets[0] @ r, d_nets, None, None
 
 
 _attached.defvjp(_attached_fwd, _attached_bwd)
