@@ -1,6 +1,6 @@
 """The plain LSTM by a kernel that stays on a Hopper GPU for the whole sequence.
 
-`lstm_jax.loops.resident` has the kernel and its reasons, docs/decisions/0014 what speaks for it.
+`lstm_jax.loops.resident` has the kernel and its reasons, docs/decisions/0015 what speaks for it.
 Checked in Pallas's GPU interpreter and lowered for sm_90 on a CPU, never run on a GPU.
 """
 
