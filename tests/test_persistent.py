@@ -17,7 +17,10 @@ from lstm_jax.cells.lstm import LstmState
 from lstm_jax.unroll import kernel_for
 from tests.gpu_interpreter import FINDS_RACES, interpreted
 
-resident = pytest.importorskip("lstm_jax.loops.resident", reason="this jaxlib has no Mosaic GPU")
+blocks, resident = (
+    pytest.importorskip(f"lstm_jax.loops.{name}", reason="this jaxlib has no Mosaic GPU")
+    for name in ("blocks", "resident")
+)
 
 HALF, SINGLE = jnp.bfloat16, jnp.float32
 HOPPER = SimpleNamespace(platform="gpu", compute_capability="9.0", core_count=132)
@@ -108,7 +111,7 @@ def single_precision():
     ids=["one step", "two tiles", "wide chunks", "more chunks than slots"],
 )
 def test_the_kernels_compute_what_they_say(monkeypatch, T, B, H, ring):
-    monkeypatch.setattr(resident, "RING", ring)
+    monkeypatch.setattr(blocks, "RING", ring)
     r, nets, c, d_h, d_c = arguments(T, B, H)
     given = forwards(r, nets, c)
     with interpreted(monkeypatch):
@@ -117,12 +120,12 @@ def test_the_kernels_compute_what_they_say(monkeypatch, T, B, H, ring):
         same(resident.backwards(*back), backwards(*back))
 
 
-AWAIT = resident._await
+WAIT_FOR = resident.wait_for
 
 
 def one_short(semaphore, count):
     """Reads when one of the blocks may not have written yet."""
-    AWAIT(semaphore, count - 1)
+    WAIT_FOR(semaphore, count - 1)
 
 
 def no_completion(semaphore, *copies):
@@ -134,7 +137,7 @@ def no_completion(semaphore, *copies):
 
 
 @pytest.mark.skipif(not FINDS_RACES, reason="the interpreter of this JAX does not look for races")
-@pytest.mark.parametrize("broken", [{"_await": one_short}, {"_publish": no_completion}])
+@pytest.mark.parametrize("broken", [{"wait_for": one_short}, {"publish": no_completion}])
 def test_a_race_between_blocks_would_be_found(monkeypatch, broken):
     r, nets, c, *_ = arguments(3, 64, 64)
     for name, function in broken.items():

@@ -17,22 +17,7 @@ Either way a block keeps ``[H, 64]`` weights in shared memory for the whole sequ
 brings them to a ring of `RING` columns while the tensor cores work. All 4H columns in one block
 would need no exchange, and four times that traffic, which is what bounds the step.
 
-**The order, and why no block reads too early.** What others read is never overwritten: h_t and
-d_nets_t have a place in device memory for each step. `_publish`: what a block wrote to shared
-memory is shown to the copy engine (`commit_smem`) and copied; when the copy is *written*, not just
-read, the semaphore of these 64 sequences goes up by one, with release. `_await`: a block reads what
-step s made only when the semaphore has come to (blocks x s), with acquire, then a fence, as the one
-that reads next is the copy engine. The count only grows and is zero at each launch (JAX clears it),
-so no round is taken for another; and it tells of all blocks, as none can be a round ahead of one
-that is missing. The exchange of a group has one place a block for all steps: it is written again
-only after a wait for all blocks, each of which published after it had read. Inside a block the copy
-engine's barriers say when a chunk is there, and its slot is given away when the product that read
-it is through (`wgmma_wait`).
-
-**Why it ends.** Every block publishes a round before it waits for that round, so waits end if all
-blocks run at the same time. `lstm_jax.loops.persistent` launches no more of them than there are
-multiprocessors, one launch after the other. A kernel of somebody else that sits there delays a
-block and cannot stop it, unless that one waits for us.
+`lstm_jax.loops.blocks` says in which order blocks write and read, why that is safe and why it ends.
 
 **What a step should take** (not measured), H = 1024, an H100 with 132 multiprocessors at 1.76 GHz,
 64 sequences in 64 blocks. Each way, a block: 8.4 Mflop at 4096 a cycle 1.2 us, 128 KB at 64 B a
@@ -50,79 +35,16 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
-from jaxlib.mlir.dialects import nvvm
 
+from lstm_jax.loops.blocks import TILE, chunks, product, publish, tile, wait_for
 from lstm_jax.types import Array
 
-TILE = 64  # sequences of a block: the rows of a `wgmma`; also the units of a group
 UNITS = 16  # of a block
 GROUP = TILE // UNITS  # blocks that share the products of the way back
 COLUMNS = 4 * UNITS  # gates i, f, z, o of a block's units
-RING = 512  # columns on their way or in use: 64 KB, what comes while one byte of it takes 0.7 us
 PARAMS = plgpu.CompilerParams(
     lowering_semantics=plgpu.LoweringSemantics.Warpgroup, approx_math=True
 )
-
-
-def _tile(dtype: Any, *shape: int) -> Any:
-    """Shared memory as the tensor cores and the copy engine want it."""
-    size = jnp.dtype(dtype).itemsize
-    row = min(128, shape[-1] * size)
-    transforms = plgpu.TilingTransform((8, row // size)), plgpu.SwizzleTransform(row)
-    return plgpu.SMEM(shape, dtype, transforms=transforms)
-
-
-def _fence(_: Any) -> None:
-    """What this thread knows to be in memory, its copy engine knows as well."""
-    nvvm.fence_proxy(nvvm.ProxyKind.async_)
-
-
-def _await(semaphore: Any, count: Any) -> None:
-    plgpu.semaphore_wait(semaphore, count, decrement=False, memory_scope="gpu")
-    plgpu.inline_mgpu()(_fence)()
-
-
-def _publish(semaphore: Any, *copies: tuple[Any, Any]) -> None:
-    """Copies from shared to device memory, and says so when all of them are there."""
-    plgpu.commit_smem()
-    for source, target in copies:
-        plgpu.copy_smem_to_gmem(source, target)
-    plgpu.wait_smem_to_gmem(0)
-    plgpu.semaphore_signal(semaphore, memory_scope="gpu")
-
-
-def _chunks(size: int) -> tuple[int, int, int]:
-    """How wide a chunk of the columns is, how many there are, and how many have a slot.
-
-    Example:
-      >>> _chunks(1024), _chunks(64)
-      ((128, 8, 4), (64, 1, 1))
-    """
-    width = 2 * TILE if size % (2 * TILE) == 0 else TILE
-    return width, size // width, min(RING, size) // width
-
-
-def _product(source: Any, weights: Any, slots: Any, arrived: Any, first: Any = 0) -> Array:
-    """``source[64, first:first + K] @ weights[K, 64]``; two slots at least for several chunks."""
-    (num_chunks, width, _), num_slots = weights.shape, slots.shape[0]
-
-    def load(k: int) -> None:
-        chunk = source.at[:, pl.ds(first + k * width, width)]
-        plgpu.copy_gmem_to_smem(chunk, slots.at[k % num_slots], arrived.at[k % num_slots])
-
-    for k in range(num_slots):
-        load(k)
-
-    def add_up(total: Any) -> Array:
-        for k in range(num_chunks):
-            plgpu.barrier_wait(arrived.at[k % num_slots])
-            plgpu.wgmma(total, slots.at[k % num_slots], weights.at[k])
-            if k >= 1 and k - 1 + num_slots < num_chunks:
-                plgpu.wgmma_wait(1)  # the product before this one is through with its slot
-                load(k - 1 + num_slots)
-        return total[...]
-
-    return pl.run_scoped(add_up, plgpu.WGMMAAccumulatorRef((TILE, TILE), jnp.float32))
 
 
 def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
@@ -140,16 +62,16 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
     """
     num_steps, num_examples, num_columns = nets.shape
     size, num_blocks, num_tiles = r.shape[0], num_columns // COLUMNS, num_examples // TILE
-    width, num_chunks, num_slots = _chunks(size)
+    width, num_chunks, num_slots = chunks(size)
 
     def body(
         r: Any, nets: Any, start: Any, hs: Any, cs: Any, gates: Any,
         weights: Any, slots: Any, net: Any, h_out: Any, c_out: Any, gates_out: Any,
         arrived: Any, loaded: Any,
     ) -> None:  # fmt: skip
-        tile, block = lax.axis_index("tile"), lax.axis_index("block")
-        done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[tile]
-        rows, units = pl.ds(tile * TILE, TILE), pl.ds(block * UNITS, UNITS)
+        row, block = lax.axis_index("tile"), lax.axis_index("block")
+        done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[row]
+        rows, units = pl.ds(row * TILE, TILE), pl.ds(block * UNITS, UNITS)
         columns = pl.ds(block * COLUMNS, COLUMNS)
         plgpu.copy_gmem_to_smem(r.at[:, :, columns], weights, loaded)
         plgpu.barrier_wait(loaded)
@@ -161,8 +83,8 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
             plgpu.copy_gmem_to_smem(nets.at[t, rows, columns], net, loaded)
             from_h = None
             if not first:
-                _await(done, num_blocks * t)
-                from_h = _product(hs.at[t - 1, rows], weights, slots, arrived)
+                wait_for(done, num_blocks * t)
+                from_h = product(hs.at[t - 1, rows], weights, slots, arrived)
             plgpu.barrier_wait(loaded)
             from_x = net[...].astype(jnp.float32)
             total = from_x if from_h is None else from_x + from_h
@@ -171,7 +93,7 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
             z = jnp.tanh(z)
             c = i * z + f * c
             h_out[...] = (o * jnp.tanh(c)).astype(jnp.bfloat16)
-            _publish(done, (h_out, hs.at[t, rows, units]))
+            publish(done, (h_out, hs.at[t, rows, units]))
             # The rest is for the way back: nobody waits for it, and it is out before h of the
             # next step is, so that its places in shared memory are free again then.
             c_out[...] = c
@@ -196,9 +118,9 @@ def forwards(r: Array, nets: Array, c: Array) -> tuple[Array, Array, Array]:
             jax.ShapeDtypeStruct((num_steps, num_examples, num_columns), half),
         ),
         scratch_types=(
-            *(_tile(half, num_chunks, width, COLUMNS), _tile(half, num_slots, TILE, width)),
-            *(_tile(half, TILE, COLUMNS), _tile(half, TILE, UNITS)),
-            *(_tile(single, TILE, UNITS), _tile(half, 4, TILE, UNITS)),
+            *(tile(half, num_chunks, width, COLUMNS), tile(half, num_slots, TILE, width)),
+            *(tile(half, TILE, COLUMNS), tile(half, TILE, UNITS)),
+            *(tile(single, TILE, UNITS), tile(half, 4, TILE, UNITS)),
             *(plgpu.Barrier(num_barriers=num_slots), plgpu.Barrier()),
         ),
         grid=(num_tiles, num_blocks),
@@ -225,7 +147,7 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
     """
     num_steps, num_examples, num_columns = gates.shape
     size, num_blocks, num_tiles = r.shape[1], num_columns // COLUMNS, num_examples // TILE
-    width, num_chunks, num_slots = _chunks(size)  # of a quarter of the columns
+    width, num_chunks, num_slots = chunks(size)  # of a quarter of the columns
     num_groups = size // TILE
 
     def body(
@@ -233,12 +155,12 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
         weights: Any, slots: Any, part: Any, gate: Any, c_in: Any, d_h_in: Any,
         arrived: Any, loaded: Any, added: Any,
     ) -> None:  # fmt: skip
-        tile, block = lax.axis_index("tile"), lax.axis_index("block")
+        row, block = lax.axis_index("tile"), lax.axis_index("block")
         group, quarter = lax.div(block, GROUP), lax.rem(block, GROUP)
-        done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[tile]
+        done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[row]
         shared = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles * num_groups,)))
-        shared = shared.at[tile * num_groups + group]
-        rows, units = pl.ds(tile * TILE, TILE), pl.ds(block * UNITS, UNITS)
+        shared = shared.at[row * num_groups + group]
+        rows, units = pl.ds(row * TILE, TILE), pl.ds(block * UNITS, UNITS)
         owns = [pl.ds(block * COLUMNS + n * UNITS, UNITS) for n in range(4)]
         mine = pl.ds(quarter * num_chunks, num_chunks), slice(None), pl.ds(group * TILE, TILE)
         plgpu.copy_gmem_to_smem(r.at[mine], weights, added)
@@ -253,15 +175,15 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
             plgpu.copy_gmem_to_smem(cs.at[pl.ds(t, 2), rows, units], c_in, loaded)
             plgpu.copy_gmem_to_smem(d_hs.at[t, rows, units], d_h_in, loaded)
             if not first:
-                _await(done, num_blocks * back)
+                wait_for(done, num_blocks * back)
                 begin = quarter * size
-                whole = _product(d_nets.at[t + 1, rows], weights, slots, arrived, begin)
+                whole = product(d_nets.at[t + 1, rows], weights, slots, arrived, begin)
                 for n in range(GROUP):
                     part.at[n][...] = whole[:, n * UNITS : (n + 1) * UNITS]
-                to = [parts.at[tile, group * GROUP + n, quarter] for n in range(GROUP)]
-                _publish(shared, *((part.at[n], to[n]) for n in range(GROUP)))
-                _await(shared, GROUP * back)
-                plgpu.copy_gmem_to_smem(parts.at[tile, block], part, added)
+                to = [parts.at[row, group * GROUP + n, quarter] for n in range(GROUP)]
+                publish(shared, *((part.at[n], to[n]) for n in range(GROUP)))
+                wait_for(shared, GROUP * back)
+                plgpu.copy_gmem_to_smem(parts.at[row, block], part, added)
             plgpu.barrier_wait(loaded)
             i, f, z, o = (gate.at[n][...].astype(jnp.float32) for n in range(4))
             c_tm1, tanh_c = c_in.at[0][...], jnp.tanh(c_in.at[1][...])
@@ -275,7 +197,7 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
             d_z, d_o = d_c * i * (1 - z * z), d_h * tanh_c * o * (1 - o)
             for n, d_net in enumerate((d_i, d_f, d_z, d_o)):
                 gate.at[n][...] = d_net.astype(jnp.bfloat16)
-            _publish(done, *((gate.at[n], d_nets.at[t, rows, owns[n]]) for n in range(4)))
+            publish(done, *((gate.at[n], d_nets.at[t, rows, owns[n]]) for n in range(4)))
             return d_c * f
 
         d_c = c_in.at[0][...]
@@ -295,9 +217,9 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
             jax.ShapeDtypeStruct((num_tiles, num_blocks, GROUP, TILE, UNITS), single),
         ),
         scratch_types=(
-            *(_tile(half, num_chunks, width, TILE), _tile(half, num_slots, TILE, width)),
-            *(_tile(single, GROUP, TILE, UNITS), _tile(half, 4, TILE, UNITS)),
-            *(_tile(single, 2, TILE, UNITS), _tile(half, TILE, UNITS)),
+            *(tile(half, num_chunks, width, TILE), tile(half, num_slots, TILE, width)),
+            *(tile(single, GROUP, TILE, UNITS), tile(half, 4, TILE, UNITS)),
+            *(tile(single, 2, TILE, UNITS), tile(half, TILE, UNITS)),
             plgpu.Barrier(num_barriers=num_slots),
             *(plgpu.Barrier(num_arrivals=6), plgpu.Barrier()),
         ),
