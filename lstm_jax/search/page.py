@@ -292,10 +292,15 @@ def _commands(search: Search, lines: Mapping[str, Groups]) -> list[str]:
             sizes.setdefault((trials, ratio), []).append(row)
     readings = {reading for groups in lines.values() for reading in best_records(groups)}
     changes = [reading.split() for reading in readings if reading.count("=") > 1]
-    designs = [""]
+
+    def factors_in(names: set[str]) -> str:
+        return ",".join(dict.fromkeys(f.name for f in search.factors if f.name in names))
+
+    alone = {reading.split("=")[0] for reading in readings if reading.count("=") == 1}
+    some = alone and alone != {factor.name for factor in search.factors}
+    designs = [f" --factors={factors_in(alone)}" if some else ""]
     if changes:
-        names = {change.split("=")[0] for together in changes for change in together}
-        factors = ",".join(dict.fromkeys(f.name for f in search.factors if f.name in names))
+        factors = factors_in({change.split("=")[0] for both in changes for change in both})
         design = "pairs" if max(map(len, changes)) == 2 else "full"
         designs.append(f" --design={design} --factors={factors}")
     return [
