@@ -231,7 +231,7 @@ def test_records_of_a_search(searched):
         " t9-6a |",
         "31,390",
         ">0.02 0/1",
-        "--max_ratio=0.02\n",
+        "--max_ratio=0.02 --factors=init_scale\n",
     ):
         assert part in page
     assert str(searched) not in page
