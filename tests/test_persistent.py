@@ -142,8 +142,14 @@ def test_a_race_between_blocks_would_be_found(monkeypatch, broken):
     r, nets, c, *_ = arguments(3, 64, 64)
     for name, function in broken.items():
         monkeypatch.setattr(resident, name, function)
-    with interpreted(monkeypatch), pytest.raises(Exception, match="RACE DETECTED"):
-        jax.block_until_ready(resident.forwards(r, nets, c))
+    for _ in range(10):  # on a busy machine threads may come in an order that has no race
+        try:
+            with interpreted(monkeypatch):
+                jax.block_until_ready(resident.forwards(r, nets, c))
+        except Exception as error:
+            assert "RACE DETECTED" in str(error)
+            return
+    pytest.fail("ten runs without a race")
 
 
 @pytest.mark.parametrize("H", [64, 1024])
