@@ -33,20 +33,20 @@ PATIENCE, HOPELESS = 60.0, 600.0
 NUMBERS = itertools.count()
 
 
-def memory(semaphore) -> tuple[Any, Any, list[Any]]:
-    """That of the launch under way, and who signalled the semaphore so far: a clock for each."""
+def launch() -> tuple[Any, Any, list[Exception], dict[tuple[int, ...], list[Any]]]:
+    """Of the one under way: memory, condition, what failed, and for each semaphore its clocks."""
     shared = gpu_callbacks._get_shared_memory()
     with shared.lock:
-        known = shared.__dict__.setdefault("semaphores", {"changed": threading.Condition()})
-        clocks = known.setdefault(tuple(map(int, semaphore)), [])
-    return shared, known["changed"], clocks
+        own = shared.__dict__.setdefault("launch", (threading.Condition(), [], {}))
+    return shared, *own
 
 
 def signal(thread, token, *semaphore):
     """Adds one, and leaves what the thread knows, with what those before it did."""
-    shared, changed, clocks = memory(semaphore[:-1])
+    shared, changed, _, signalled = launch()
     assert int(semaphore[-1]) == 1
     with changed:
+        clocks = signalled.setdefault(tuple(map(int, semaphore[:-1])), [])
         clock = shared.incr_clock(thread) if FINDS_RACES else None
         if clock is not None and clocks:
             clock.update(clocks[-1])
@@ -57,10 +57,14 @@ def signal(thread, token, *semaphore):
 
 def wait(thread, token, *semaphore):
     """Until the count is there; the thread then knows what so many knew, and no more than these."""
-    shared, changed, clocks = memory(semaphore[:-1])
+    shared, changed, failures, signalled = launch()
     value = int(semaphore[-1])
     with changed:
-        if not changed.wait_for(lambda: len(clocks) >= value, PATIENCE):
+        clocks = signalled.setdefault(tuple(map(int, semaphore[:-1])), [])
+        came = changed.wait_for(lambda: failures or len(clocks) >= value, PATIENCE)
+        if failures:
+            raise failures[0]
+        if not came:
             raise RuntimeError(f"deadlock: a semaphore stays at {len(clocks)}, waited for: {value}")
         if FINDS_RACES and value:
             with shared.lock:
@@ -125,6 +129,21 @@ def evaluate(jaxpr, consts, *args):
     return [read(env, atom) for atom in jaxpr.outvars]
 
 
+def block(jaxpr, consts, *args):
+    """A whole thread; where it fails the others, which wait for it, fail with its error.
+
+    JAX reports the error of the first thread in number, and what counts is the first in time.
+    """
+    try:
+        evaluate(jaxpr, consts, *args)
+    except Exception as error:
+        _, changed, failures, _ = launch()
+        with changed:
+            failures.append(error)
+            changed.notify_all()
+        raise
+
+
 @contextmanager
 def interpreted(monkeypatch):
     """Kernels of Mosaic GPU that are traced in this block run on the CPU."""
@@ -138,7 +157,7 @@ def interpreted(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(plgpu, "kernel", launched)
         patch.setattr(jaxpr_interpret.JaxprInterpreter, "interpret", interpret)
-        patch.setattr(thread_map, "_run_jaxpr", evaluate)
+        patch.setattr(thread_map, "_run_jaxpr", block)
         # A block that waits for its own copies does so for ever: rather no tests than no end.
         faulthandler.dump_traceback_later(HOPELESS, exit=True)
         try:
