@@ -84,6 +84,12 @@ def test_a_fault_of_the_program_is_no_refusal(fault):
         raise fault
 
 
+def test_every_refusal_keeps_its_traceback_where_one_is_asked_for(monkeypatch):
+    monkeypatch.setenv("LSTM_JAX_TRACEBACK", "1")
+    with pytest.raises(ConfigError, match="no"), refusals():
+        raise ConfigError("config.T=1: no")
+
+
 # ---- a cell of one's own
 
 

@@ -125,7 +125,8 @@ def refusals() -> Iterator[None]:
 
     Ctrl-C outside of a run, or a second one within, ends it with status 130; a reader that is gone
     (``| head``) ends it in silence. What is no refusal but a fault of the program keeps its
-    traceback.
+    traceback; with LSTM_JAX_TRACEBACK=1 in the environment everything does, as a ValueError may be
+    either.
 
     >>> with refusals():
     ...     raise ConfigError("config.T=1: must be an integer >= 10")
@@ -141,13 +142,13 @@ def refusals() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         raise SystemExit(141) from None  # as a shell counts SIGPIPE
-    except (ValueError, OSError) as error:
-        exit_with(error)
-    except MemoryError as error:
-        exit_with(_too_large(error))
-    except RuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):  # what XLA says of memory; jax is not here
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if os.environ.get("LSTM_JAX_TRACEBACK"):
             raise
+        if isinstance(error, (ValueError, OSError)):
+            exit_with(error)
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise  # what XLA says of memory is a RuntimeError; jax is not here
         exit_with(_too_large(error))
 
 
