@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from lstm_jax.paper.selection import items_of
 from lstm_jax.search.factors import (
     TEXT,
+    Factor,
     Search,
     reading_name,
     readings_of,
@@ -291,21 +293,34 @@ def _commands(search: Search, lines: Mapping[str, Groups]) -> list[str]:
             ratio = next((r for r in close if cap_of(items[row], r) == cap), exact)
             sizes.setdefault((trials, ratio), []).append(row)
     readings = {reading for groups in lines.values() for reading in best_records(groups)}
-    changes = [reading.split() for reading in readings if reading.count("=") > 1]
-
-    def factors_in(names: set[str]) -> str:
-        return ",".join(dict.fromkeys(f.name for f in search.factors if f.name in names))
-
-    alone = {reading.split("=")[0] for reading in readings if reading.count("=") == 1}
-    some = alone and alone != {factor.name for factor in search.factors}
-    designs = [f" --factors={factors_in(alone)}" if some else ""]
-    if changes:
-        factors = factors_in({change.split("=")[0] for both in changes for change in both})
-        design = "pairs" if max(map(len, changes)) == 2 else "full"
-        designs.append(f" --design={design} --factors={factors}")
+    designs = _designs(search.factors, readings)
     return [
         f"python -m experiments.{search.name} --rows={','.join(rows)} --trials={trials} "
         f"--max_ratio={ratio:g}{design}"
         for (trials, ratio), rows in sorted(sizes.items(), key=lambda size: size[1])
         for design in designs
     ]
+
+
+def _designs(factors: Sequence[Factor], readings: AbstractSet[str]) -> list[str]:
+    """Flags of the designs that hold these readings: single changes, then what was combined.
+
+    Factors that no combination connects are designs apart, or one would ask for more.
+    """
+
+    def flag(names: AbstractSet[str]) -> str:
+        return ",".join(dict.fromkeys(f.name for f in factors if f.name in names))
+
+    changes = [[change.split("=")[0] for change in reading.split()] for reading in readings]
+    alone = {names[0] for names in changes if len(names) == 1} - {TEXT}
+    some = alone and alone != {factor.name for factor in factors}
+    designs = [f" --factors={flag(alone)}" if some else ""]
+    connected: list[tuple[set[str], int]] = []  # factors, and how many are combined at most
+    for names in sorted(names for names in changes if len(names) > 1):
+        joined = [part for part in connected if part[0] & set(names)]
+        connected = [part for part in connected if part not in joined]
+        together = set(names).union(*(part[0] for part in joined))
+        connected.append((together, max([len(names), *(part[1] for part in joined)])))
+    for names, most in connected:
+        designs.append(f" --design={'pairs' if most == 2 else 'full'} --factors={flag(names)}")
+    return designs
