@@ -19,7 +19,23 @@ class NetworkParams(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A cell under output units. `direct` lets the outputs see the inputs as well (type "B")."""
+    """A cell under output units. `direct` lets the outputs see the inputs as well (type "B").
+
+    Attributes:
+      cell: what recurs; D inputs, H outputs.
+      readout: the output units, over H numbers, or H + D where `direct` is set.
+      direct: whether they see the inputs of the same time step.
+      init: ``(key, init_range=None) -> NetworkParams``; a range stands over both parts' own.
+
+    Example:
+      >>> from lstm_jax import elman, readout
+      >>> net = network(elman(2, 3), readout(5, 1), direct=True)
+      >>> net.seen(h=jnp.zeros(3), x=jnp.ones(2)).tolist()
+      [0.0, 0.0, 0.0, 1.0, 1.0]
+      >>> params = net.init(jax.random.key(0), init_range=0.1)
+      >>> params.readout.v.shape, bool(jnp.abs(params.readout.v).max() <= 0.1)
+      ((1, 5), True)
+    """
 
     cell: Cell
     readout: Readout

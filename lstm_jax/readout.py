@@ -31,6 +31,15 @@ class Readout(NamedTuple):
       net: ``(params, seen[V]) -> net[K]``.
       output: ``net[K] -> y[K]``.
       delta: ``(net[K], target[K]) -> e[K]``, the error signal that travels back.
+
+    Example:
+      For a logistic unit ``e = (target - y) y (1 - y)`` (1997, appendix A.1):
+
+      >>> units = readout(4, 1)
+      >>> params = units.init(jax.random.key(0), 0.1)
+      >>> net = units.net(params, jnp.zeros(4)) * 0
+      >>> units.output(net).tolist(), units.delta(net, jnp.ones(1)).tolist()
+      ([0.5], [0.125])
     """
 
     input_size: int

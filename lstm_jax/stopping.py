@@ -31,6 +31,17 @@ class StopRule(NamedTuple):
         last axis, if there is a clock. `clock` is any counter that
         grows by one with each call; networks in lanes share one, which keeps the write into a
         window a plain slice. Without it the rule counts for itself.
+
+    Example:
+      A rule of one's own: once a sequence is right to a hundredth.
+
+      >>> def update(state, outcome, clock=None):
+      ...     return state, outcome.error < 0.01
+      >>> rule = all_of(StopRule(lambda: (), update), consecutive_correct(1))
+      >>> right = Outcome(jnp.float32(0.02), jnp.float32(4e-4), jnp.bool_(True))
+      >>> state, done = rule.update(rule.init(), right)
+      >>> bool(done), bool(rule.update(state, right._replace(error=jnp.float32(0.005)))[1])
+      (False, True)
     """
 
     init: Callable[[], Any]

@@ -74,6 +74,19 @@ class Trial(NamedTuple):
       batch_size: sequences per update.
       network, task, exam: what it is made of.
       lane_axis: where the lanes of `update_lanes` are best put: -1 where a kernel has them last.
+
+    Example:
+      Two nets side by side, each with a rate and with sequences of its own:
+
+      >>> from lstm_jax import GRADIENT_RULES, adding, consecutive_correct, lstm97, network, readout
+      >>> net = network(lstm97(2, 2, 2), readout(4, 1))
+      >>> trial = make_trial(net, adding(T=11), GRADIENT_RULES["traces"](net, "end"),
+      ...                    consecutive_correct(10), optax.sgd, max_sequences=100)
+      >>> hypers = Hyper(learning_rate=jnp.array([0.5, 0.1]), init_range=jnp.array([0.1, 0.1]))
+      >>> states = jax.vmap(trial.init, (None, 0, 0))(jax.random.key(0), jnp.arange(2), hypers)
+      >>> states, errors = jax.jit(trial.update_lanes)(states, jnp.int32(0))
+      >>> states.sequences.tolist(), errors.shape
+      ([1, 1], (2, 1))
     """
 
     init: Callable[[Array, Array, Hyper], TrialState]

@@ -15,6 +15,19 @@ class GradientRule(Protocol):
 
     Outputs are ``[K]`` for timing "end", ``[T, K]`` for "every_step". The gradients have the
     tree of the weights and optax's sign: they are to be descended.
+
+    Example:
+      Every rule is made for a network and a timing; `bptt` and `rtrl` are the same gradient:
+
+      >>> import jax
+      >>> from lstm_jax import GRADIENT_RULES, adding, elman, network, readout
+      >>> net = network(elman(2, 3), readout(3, 1))
+      >>> given = net.init(jax.random.key(0)), adding(T=11).sample(jax.random.key(1))
+      >>> pairs = [GRADIENT_RULES[name](net, "end")(*given) for name in ("bptt", "rtrl")]
+      >>> (outputs, grads), (_, same) = pairs
+      >>> outputs.shape, jax.tree.all(jax.tree.map(lambda a, b: bool(abs(a - b).max() < 1e-6),
+      ...                                          grads, same))
+      ((1,), True)
     """
 
     def __call__(

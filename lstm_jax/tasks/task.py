@@ -78,6 +78,22 @@ class Task(NamedTuple):
       inputs: the D names of the inputs, or of the symbols; () leaves them to their numbers.
       outputs: the K names of the outputs, likewise.
       lanes: whether `sample` also takes L keys, and gives the examples with the lanes last.
+
+    Example:
+      A task of one's own: is the first of five numbers above one half?
+
+      >>> import jax
+      >>> def sample(key, trial=0):
+      ...     xs = jax.random.uniform(key, (5, 1))
+      ...     return Example(xs, jnp.where(xs[0] > 0.5, 1.0, 0.0), jnp.int32(5))
+      >>> first = Task("first", input_size=1, target_size=1, length=5, mean_length=5.0,
+      ...              timing="end", sample=sample, correct=all_within(0.3),
+      ...              test=fresh_tests(sample))
+      >>> example = first.sample(jax.random.key(0))
+      >>> bool(first.correct(example.targets + 0.2, example)), first.inputs
+      (True, ())
+      >>> round(float(first.error(example.targets + 0.2, example)), 3)
+      0.2
     """
 
     name: str
