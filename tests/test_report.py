@@ -205,6 +205,18 @@ def test_agreement():
     assert (found.num_rows, found.num_compared, found.num_within) == (6, 5, 3)
 
 
+def test_more_trials_than_the_paper_has_are_told_apart_from_as_many():
+    paper = PaperRow("t7-t100", "T=100", "Table 7", 93, 3, 1_000, None, 0)
+    counts = [1_000, 1_500, 2_000, 9_000, 9_000]  # three: 1.5 times the paper's, all: 4.5
+    records = make_records("t7-t100", counts, num_weights=93)[::-1]
+    few, all_ = (
+        " ".join(grids.headline([ReportTable("Table 7", "", [ReportRow(paper, given)])]))
+        for given in (records[2:], records)
+    )
+    assert few.startswith("1 of 1 LSTM rows") and "as many a row" not in few
+    assert all_.startswith("0 of 1 LSTM rows") and "as the paper has, that is 1 and 1." in all_
+
+
 def test_an_unknown_table_gets_the_columns_it_has():
     paper = PaperRow("x", "a new setting", "Table 1 of 2001", 12, 5, 400, 2, 100)
     grid = grids.published_grid(ReportTable("New", "", [ReportRow(paper)]))

@@ -14,6 +14,7 @@ from lstm_jax.report.rows import (
     ReportTable,
     agreement,
     all_rows,
+    first_trials,
     is_rival,
     ratio_of,
     settings_of,
@@ -184,6 +185,13 @@ def headline(tables: Sequence[ReportTable]) -> list[str]:
         "that agrees with it.",
         f"{run} of {found.num_rows} were run.",
     ]
+    if any(len(row.records) > row.paper.num_trials for row in rows):
+        first = agreement([first_trials(row) for row in rows])
+        lines.insert(
+            1,
+            "Of our first trials alone, as many a row as the paper has, that is "
+            f"{first.num_within} and {first.num_agreeing}.",
+        )
     if found.num_compared:
         lines.append(
             f"The geometric mean of {found.num_compared} ratios ours/paper is "

@@ -104,6 +104,20 @@ def solved_counts(row: ReportRow) -> list[float]:
     return [float(r["num_sequences"]) for r in row.records if r["status"] == "SOLVED"]
 
 
+def first_trials(row: ReportRow) -> ReportRow:
+    """The row with as many of our trials, the first ones, as the paper has.
+
+    Example:
+      >>> paper = PaperRow("x", "", "Table 7", 93, num_trials=2, num_sequences=74_000,
+      ...                  wrong=None, num_test=0)
+      >>> row = ReportRow(paper, [{"trial": trial} for trial in (2, 0, 1)])
+      >>> [record["trial"] for record in first_trials(row).records]
+      [0, 1]
+    """
+    records = sorted(row.records, key=lambda record: record["trial"])
+    return row._replace(records=records[: row.paper.num_trials])
+
+
 def stage_mean(row: ReportRow, stage: str) -> float:
     """Mean sequences at which the trials that met a criterion first met it; nan if none did."""
     counts = [(record.get("stages") or {}).get(stage) for record in row.records]
