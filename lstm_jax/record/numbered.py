@@ -14,7 +14,7 @@ from typing import Any
 
 from lstm_jax.record import archive
 from lstm_jax.record.archive import plain
-from lstm_jax.record.refusal import RunFolderError, differences, reason, refuse, writing
+from lstm_jax.record.refusal import RunFolderError, content, differences, refuse, writing
 
 
 class NumberedRecords:
@@ -47,12 +47,7 @@ class NumberedRecords:
         needs: names that a record must have beside its number.
         """
         file = self.file
-        try:
-            data = file.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            refuse(file, f"cannot be read ({reason(error)})")
+        data = content(file)
         *lines, rest = data.split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:

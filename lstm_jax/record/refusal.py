@@ -43,6 +43,20 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(said) + (f", and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def content(file: Path) -> bytes:
+    """What is in the file, nothing where there is none; RunFolderError where it cannot be read.
+
+    >>> content(Path("not there"))
+    b''
+    """
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        refuse(file, f"cannot be read ({reason(error)})")
+
+
 @contextlib.contextmanager
 def writing(file: Path) -> Iterator[None]:
     """Tells an OSError inside as a RunFolderError: a full disk loses nothing but the last step."""

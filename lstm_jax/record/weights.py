@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.record import archive
-from lstm_jax.record.refusal import reason, refuse, writing
+from lstm_jax.record.refusal import content, reason, refuse, writing
 
 WEIGHTS = "weights.bin"
 PER_OCTAVE = 3
@@ -173,12 +173,7 @@ def is_moment(before: int, now: int, num_weights: int) -> bool:
 
 def _records(file: Path) -> Iterator[_Record]:
     """The whole records of the file, in order."""
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        refuse(file, f"cannot be read ({reason(error)})")
+    data = content(file)
     start = number = 0
     while start + _COUNT <= len(data):
         number += 1
