@@ -305,7 +305,8 @@ def _commands(search: Search, lines: Mapping[str, Groups]) -> list[str]:
 def _designs(factors: Sequence[Factor], readings: AbstractSet[str]) -> list[str]:
     """Flags of the designs that hold these readings: single changes, then what was combined.
 
-    Factors that no combination connects are designs apart, or one would ask for more.
+    Pairs are those of sets of factors each of which was paired with each other; a set of factors
+    that were not would ask for more.
     """
 
     def flag(names: AbstractSet[str]) -> str:
@@ -315,12 +316,16 @@ def _designs(factors: Sequence[Factor], readings: AbstractSet[str]) -> list[str]
     alone = {names[0] for names in changes if len(names) == 1} - {TEXT}
     some = alone and alone != {factor.name for factor in factors}
     designs = [f" --factors={flag(alone)}" if some else ""]
-    connected: list[tuple[set[str], int]] = []  # factors, and how many are combined at most
-    for names in sorted(names for names in changes if len(names) > 1):
-        joined = [part for part in connected if part[0] & set(names)]
-        connected = [part for part in connected if part not in joined]
-        together = set(names).union(*(part[0] for part in joined))
-        connected.append((together, max([len(names), *(part[1] for part in joined)])))
-    for names, most in connected:
-        designs.append(f" --design={'pairs' if most == 2 else 'full'} --factors={flag(names)}")
+    combined = [names for names in changes if len(names) > 1]
+    if any(len(names) > 2 for names in combined):
+        return [*designs, f" --design=full --factors={flag(set().union(*combined))}"]
+    pairs = {frozenset(names) for names in combined}
+    left = sorted(map(sorted, pairs))
+    while left:
+        together = left[0]
+        for name in sorted(set().union(*pairs) - set(together)):
+            if all(frozenset((name, other)) in pairs for other in together):
+                together = [*together, name]
+        designs.append(f" --design=pairs --factors={flag(set(together))}")
+        left = [pair for pair in left if not set(pair) <= set(together)]
     return designs
