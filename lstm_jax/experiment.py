@@ -24,7 +24,8 @@ from lstm_jax.config import (
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record.archive import write_whole
-from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, run_row, say, stop_signals
+from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
+from lstm_jax.side_by_side import run_rows
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
 
 __all__ = ["FREE_FIELDS", "INTERRUPTED", "Experiment", "default_workdir", "main"]
@@ -143,20 +144,17 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
 
 def _run_rows(rows: Sequence[Row], workdir: Path) -> int:
     paths = [workdir / row.name if len(rows) > 1 else workdir for row in rows]
-    entries: list[Entry] = []
     with ExitStack() as opened, stop_signals() as stopped:
         # All folders are opened first: a refusal of the last row must not come after an hour.
         folders = [
             opened.enter_context(open_row(path, row)) for row, path in zip(rows, paths, strict=True)
         ]
-        for row, folder in zip(rows, folders, strict=True):
-            entry = run_row(row, folder, stopped)
-            if entry is None:
-                say(f"stopped; everything so far is saved in {workdir}")
-                say(f"the same command goes on:  {this_command()}")
-                return INTERRUPTED
-            entries.append(entry)
-        _show(entries, workdir, paths)
+        entries = {row.name: entry for row, entry in run_rows(rows, folders, stopped)}
+    if len(entries) < len(rows):
+        say(f"stopped; everything so far is saved in {workdir}")
+        say(f"the same command goes on:  {this_command()}")
+        return INTERRUPTED
+    _show([entries[row.name] for row in rows], workdir, paths)
     return 0
 
 

@@ -1,7 +1,11 @@
 """What a run says while it runs: one live line on a terminal, plain lines elsewhere."""
 
+import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import numpy as np
@@ -12,8 +16,61 @@ from lstm_jax.tables import format_duration
 PLAIN_EVERY = 5.0  # seconds between plain lines
 
 
+class _Live:
+    """The live lines of a terminal, below everything that is printed; runs may be in threads."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+        self.lock = threading.RLock()
+        self.texts: dict[LiveLine, str] = {}
+
+    def back(self) -> str:
+        """To the start of the live lines, and clears them."""
+        up = len(self.texts) - 1
+        return "\r" + (f"\x1b[{up}A" if up > 0 else "") + "\x1b[J" if self.texts else ""
+
+    def all(self) -> str:
+        # A line that is wrapped could not be gone back over.
+        try:
+            width = os.get_terminal_size(self.stream.fileno()).columns - 1
+        except (OSError, ValueError):
+            width = 200
+        return "\n".join(text[:width] for text in self.texts.values())
+
+
+_LIVE: dict[TextIO, _Live] = {}
+
+
+@contextmanager
+def _above(stream: TextIO) -> Iterator[None]:
+    """What is printed inside stands above the live lines of a terminal."""
+    live = _LIVE.get(stream)
+    if live is None:
+        yield
+        return
+    with live.lock:
+        stream.write(live.back())
+        stream.flush()
+        yield
+        stream.write(live.all())
+        stream.flush()
+
+
+def print_above(text: str, stream: TextIO | None = None) -> None:
+    """Prints text, by default on stdout, above the live lines of stderr.
+
+    Example:
+      >>> print_above("one of two rows is through")
+      one of two rows is through
+    """
+    with _above(sys.stderr):
+        print(text, file=stream or sys.stdout, flush=True)
+
+
 class LiveLine:
     """One line that is rewritten on a terminal, and printed every few seconds elsewhere.
+
+    Several of one terminal stand below each other.
 
     Args:
       stream: where to; by default stderr.
@@ -28,7 +85,6 @@ class LiveLine:
         self.stream = sys.stderr if stream is None else stream
         self.live = self.stream.isatty()
         self._last_shown = float("-inf")
-        self._width = 0
 
     def is_due(self) -> bool:
         """Whether `write` would show a line now that is due by the clock alone."""
@@ -39,27 +95,33 @@ class LiveLine:
         if not due and not self.is_due():
             return
         self._last_shown = time.monotonic()
-        if self.live:
-            self.stream.write("\r" + text + " " * max(0, self._width - len(text)))
-            self._width = len(text)
-        else:
+        if not self.live:
             self.stream.write(text + "\n")
-        self.stream.flush()
+            self.stream.flush()
+            return
+        live = _LIVE.setdefault(self.stream, _Live(self.stream))
+        with live.lock:
+            self.stream.write(live.back())
+            live.texts[self] = text
+            self.stream.write(live.all())
+            self.stream.flush()
 
     def say(self, line: str) -> None:
-        """Prints a line of its own above the live one."""
-        if self.live:
-            self.stream.write("\r" + " " * self._width + "\r")
-            self._width = 0
-        self.stream.write(line + "\n")
-        self.stream.flush()
+        """Prints a line of its own above the live ones."""
+        with _above(self.stream):
+            self.stream.write(line + "\n")
+            self.stream.flush()
 
     def close(self) -> None:
-        """Ends the live line."""
-        if self.live and self._width:
-            self.stream.write("\n")
+        """Ends the live line: it stays, above those that go on."""
+        live = _LIVE.get(self.stream)
+        if live is None or self not in live.texts:
+            return
+        with live.lock:
+            self.stream.write(live.back())
+            text = live.texts.pop(self)
+            self.stream.write(text + "\n" + live.all())
             self.stream.flush()
-            self._width = 0
 
 
 class ProgressLine(LiveLine):

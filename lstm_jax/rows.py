@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from lstm_jax.build import Built
 from lstm_jax.config import Config
@@ -24,7 +25,7 @@ from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
 from lstm_jax.plan import plan
 from lstm_jax.plugins import source_hash
-from lstm_jax.progress import ProgressLine
+from lstm_jax.progress import ProgressLine, print_above
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import OF_TRIALS
 from lstm_jax.record.provenance import sessions_on_file
@@ -74,8 +75,16 @@ def open_row(path: Path, row: Row, *, free_fields: Sequence[str] = FREE_FIELDS) 
     )
 
 
-def run_row(row: Row, folder: RunFolder, stopped: Callable[[], bool]) -> Entry | None:
-    """Runs one row to its end, or until stopped (then None); its line of the table."""
+def run_row(
+    row: Row,
+    folder: RunFolder,
+    stopped: Callable[[], bool],
+    devices: Sequence[Any] | None = None,
+) -> Entry | None:
+    """Runs one row to its end, or until stopped (then None); its line of the table.
+
+    devices: on which; all there are unless given.
+    """
     num_trials = row.config.num_trials
     if folder.is_complete(num_trials):
         return _finish(row, folder)
@@ -93,7 +102,7 @@ def run_row(row: Row, folder: RunFolder, stopped: Callable[[], bool]) -> Entry |
             board.log_trial(record)
         # A row that is given more trials gets a new picture.
         (folder.path / "curves.png").unlink(missing_ok=True)
-        _train(row, folder, board, snapshot, stopped)
+        _train(row, folder, board, snapshot, stopped, lane_mesh(devices))
         if not folder.is_complete(num_trials):
             return None
         table = comparison_markdown([entry_of(row, folder)])
@@ -143,9 +152,9 @@ def _train(
     board: RunBoard,
     snapshot: Snapshot | None,
     stopped: Callable[[], bool],
+    mesh: Mesh,
 ) -> None:
     config, trial = row.config, row.built.trial
-    mesh = lane_mesh()
     layout = plan(row.built, config, int(mesh.devices.size))
     own = source_hash(config.cell)
     folder.write_provenance(
@@ -191,7 +200,7 @@ def _train(
         folder.write_provenance(
             trained_sequences=progress.trained_sequences,
             trained_seconds=round(progress.trained_seconds, 3),
-            processor_seconds=round(progress.processor_seconds, 3),
+            processor_seconds=progress.processor_seconds,
         )
         _log_progress(board, progress)
         line.show(progress)
@@ -272,5 +281,5 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def say(message: str) -> None:
-    """A line on stderr."""
-    print(message, file=sys.stderr)
+    """A line on stderr, above what is live there."""
+    print_above(message, sys.stderr)

@@ -38,7 +38,9 @@ class Progress(NamedTuple):
     trained_sequences: int  # this session, over all trials
     trained_seconds: float  # this session, spent in the compiled program
     lane_rate: float  # sequences per second of one lane, idle or not
-    processor_seconds: float = 0.0  # as trained_seconds, over all cores; beside other work the same
+    # As trained_seconds, over all cores: beside other work the same. None where the run has not
+    # all devices of the process, for then others may be at work in it.
+    processor_seconds: float | None = None
 
 
 def run_trials(
@@ -103,6 +105,7 @@ def run_trials(
         if value < 1:
             raise ValueError(f"{name}: {value!r} is not valid; it must be a whole number >= 1")
     mesh = lane_mesh() if mesh is None else mesh
+    alone = mesh.devices.size == jax.device_count()
     curves = Curves(1000) if curves is None else curves
     finished = {record.trial: record for record in done}
     lanes = Lanes(trial, key, num_lanes, hyper, mesh)
@@ -144,7 +147,7 @@ def run_trials(
                 trained_sequences=trained_sequences,
                 trained_seconds=trained_seconds,
                 lane_rate=(lanes.clock - first_clock) * trial.batch_size / trained_seconds,
-                processor_seconds=processor_seconds,
+                processor_seconds=round(processor_seconds, 3) if alone else None,
             )
             on_chunk(progress, lambda: lanes.snapshot(curves))
         if should_stop():

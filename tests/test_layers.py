@@ -53,6 +53,7 @@ SHELL = (
     "dry_run",
     "inspect",
     "rows",
+    "side_by_side",
     "report",
     "interop",
     "nnx",

@@ -1,4 +1,4 @@
-"""The command of a paper: runs its rows one after another into one folder, and reports on them."""
+"""The command of a paper: runs its rows into one folder, and reports on them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ from lstm_jax.paper.records import (
     update_readme,
 )
 from lstm_jax.paper.selection import Paper, build_row
+from lstm_jax.progress import print_above
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report import results_table_markdown, write_report
 from lstm_jax.report.grids import own_rows
-from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, run_row, say, stop_signals
+from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
+from lstm_jax.side_by_side import devices_each, run_rows
 from lstm_jax.tables import Entry, format_count, format_duration, format_paper_mean, format_ratio
 
 FREE = (*FREE_FIELDS, "num_trials")
@@ -108,8 +110,9 @@ def _report(request: Request) -> None:
 
 def _describe(rows: Sequence[Row], request: Request) -> int:
     on_file = runs_on_file(results_folder(request.paper, ""), list(request.items))
+    num_devices = devices_each(len(rows))
     estimates = [
-        estimate(row, item, on_file.get(row.name))
+        estimate(row, item, on_file.get(row.name), num_devices)
         for row, item in zip(rows, request.items.values(), strict=True)
     ]
     if request.json:
@@ -118,10 +121,12 @@ def _describe(rows: Sequence[Row], request: Request) -> int:
     for line in estimates:
         print(line)
     known = [line.expected_seconds for line in estimates if line.expected_seconds is not None]
+    at_once = min(jax.device_count() // num_devices, len(rows))
+    time = max([sum(known) / at_once, *known])
     print(
         f"{len(rows)} rows, {sum(line.num_trials for line in estimates)} trials, "
-        f"about {format_duration(sum(known))} for the {len(known)} on file or with a published "
-        "number, without compiling"
+        f"about {format_duration(time)} for the {len(known)} on file or with a published "
+        f"number, {at_once} at once, without compiling"
     )
     return 0
 
@@ -135,16 +140,15 @@ def _run(rows: Sequence[Row], request: Request) -> int:
             opened.enter_context(open_row(workdir / row.name, row, free_fields=FREE))
             for row in rows
         ]
-        for number, (row, folder) in enumerate(zip(rows, folders, strict=True), start=1):
-            entry = run_row(row, folder, stopped)
-            if entry is None:
-                say(f"stopped; everything so far is saved in {workdir}")
-                say(f"the same command goes on:  {this_command()}")
-                return INTERRUPTED
+        for row, entry in run_rows(rows, folders, stopped):
             lines[row.name] = result_line(row.name, entry)
-            print(f"{lines[row.name]}   [{number} of {len(rows)}]", flush=True)
+            print_above(f"{lines[row.name]}   [{len(lines)} of {len(rows)}]")
             jax.clear_caches()  # the programs of 39 rows would add up
             gc.collect()
+    if len(lines) < len(rows):
+        say(f"stopped; everything so far is saved in {workdir}")
+        say(f"the same command goes on:  {this_command()}")
+        return INTERRUPTED
     _show(request, lines)
     _report(request)
     return 0

@@ -47,14 +47,14 @@ class Estimate(NamedTuple):
         return self._asdict()
 
 
-def estimate(row: Row, item: Item, run: RowRecords | None) -> Estimate:
-    """Sizes of a row, and the time its training takes.
+def estimate(row: Row, item: Item, run: RowRecords | None, num_devices: int) -> Estimate:
+    """Sizes of a row, and the time its training takes on so many devices.
 
     run: a run of the row on file. It tells how many sequences a trial goes through (no more than
     the cap now) and what a trial-step costs. None: the paper's number of sequences and a nominal
     cost are taken, where the paper gives one.
     """
-    layout = plan(row.built, row.config, len(jax.devices()))
+    layout = plan(row.built, row.config, num_devices)
     cost, busy = _cost(run, layout.num_devices), row.config.num_trials
     measured = run is not None and cost is not None
     sequences = _on_file(run, row) if run is not None else _published_sequences(row)
