@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,13 +50,15 @@ def machine(module: str) -> dict[str, Any]:
 
 
 def kind(about: Mapping[str, Any]) -> str:
-    """The kind of machine that a record's name carries.
+    """The kind of machine that a record's name carries: cores, vectors and who made the processor.
 
     Example:
-      >>> kind({"cores": 2, "isa": "avx512"})
-      '2-core-avx512'
+      >>> kind({"cores": 2, "isa": "avx512", "cpu": "Intel(R) Xeon(R) Processor"})
+      '2-core-avx512-intel'
     """
-    return f"{about['cores']}-core-{about['isa']}"
+    maker = re.match(r"[a-z]*", about["cpu"].lower())
+    name = f"{about['cores']}-core-{about['isa']}"
+    return f"{name}-{maker[0]}" if maker and maker[0] else name
 
 
 def headline(about: Mapping[str, Any]) -> str:
