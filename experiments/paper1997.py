@@ -52,7 +52,7 @@ EXPLANATIONS: dict[str, str] = {
         "(-7, -5), (-8, 6), (7, 8) and (8, 2) in their two cells. The paper solved all"
         for p in (50, 100)
     },
-    "t4-t100-n3": "two of 30 trials make the mean: they end after 821,100 and 1,401,800, the others "
+    "t4-t100-n3": "two of 30 trials make the mean: they end after 821,100 and 1,401,800, the rest "
     "after 45,325 in the mean, half of all by 30,000. With one test set for all exams of a trial "
     "one sequence that is hard for a network keeps it. Half the rate: 8 of 10 by 400,000, mean "
     "16,775; a quarter: 7 of 10, 45,957 (exploratory)",
