@@ -151,9 +151,7 @@ def _run_rows(rows: Sequence[Row], workdir: Path) -> int:
         ]
         entries = {row.name: entry for row, entry in run_rows(rows, folders, stopped)}
     if len(entries) < len(rows):
-        say(f"stopped; everything so far is saved in {workdir}")
-        say(f"the same command goes on:  {this_command()}")
-        return INTERRUPTED
+        return interrupted(workdir)
     _show([entries[row.name] for row in rows], workdir, paths)
     return 0
 
@@ -168,6 +166,13 @@ def _show(entries: Sequence[Entry], workdir: Path, folders: Sequence[Path]) -> N
     for folder in folders:
         print(f"learning curves:  {folder / 'curves.png'}")
     print(f"TensorBoard:      tensorboard --logdir={shlex.quote(str(workdir))}")
+
+
+def interrupted(workdir: Path) -> int:
+    """Says of a run that was stopped how it goes on; the exit status."""
+    say(f"stopped; everything so far is saved in {workdir}")
+    say(f"the same command goes on:  {this_command()}")
+    return INTERRUPTED
 
 
 def this_command() -> str:

@@ -43,7 +43,7 @@ _LIVE: dict[TextIO, _Live] = {}
 
 @contextmanager
 def _above(stream: TextIO) -> Iterator[None]:
-    """What is printed inside stands above the live lines of a terminal."""
+    """What is printed inside stands above the live lines, which are then shown anew."""
     live = _LIVE.get(stream)
     if live is None:
         yield
@@ -100,11 +100,8 @@ class LiveLine:
             self.stream.flush()
             return
         live = _LIVE.setdefault(self.stream, _Live(self.stream))
-        with live.lock:
-            self.stream.write(live.back())
+        with _above(self.stream):
             live.texts[self] = text
-            self.stream.write(live.all())
-            self.stream.flush()
 
     def say(self, line: str) -> None:
         """Prints a line of its own above the live ones."""
@@ -117,11 +114,8 @@ class LiveLine:
         live = _LIVE.get(self.stream)
         if live is None or self not in live.texts:
             return
-        with live.lock:
-            self.stream.write(live.back())
-            text = live.texts.pop(self)
-            self.stream.write(text + "\n" + live.all())
-            self.stream.flush()
+        with _above(self.stream):
+            self.stream.write(live.texts.pop(self) + "\n")
 
 
 class ProgressLine(LiveLine):

@@ -69,10 +69,10 @@ def run_rows(
         failed = None
         try:
             with jax.default_device(device):
-                while jobs and not halted():
+                while not halted():
                     try:
                         row, folder = take()
-                    except IndexError:  # another thread took the last one
+                    except IndexError:  # no row is left
                         break
                     ended.put((row, run_row(row, folder, halted, [device])))
         except BaseException as error:

@@ -13,7 +13,7 @@ import jax
 
 from lstm_jax import runtime
 from lstm_jax.config import refusals
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import interrupted
 from lstm_jax.paper.command_line import Request, parse
 from lstm_jax.paper.estimates import estimate, runs_on_file
 from lstm_jax.paper.records import (
@@ -32,7 +32,7 @@ from lstm_jax.progress import print_above
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report import results_table_markdown, write_report
 from lstm_jax.report.grids import own_rows
-from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
+from lstm_jax.rows import FREE_FIELDS, Row, open_row, say, stop_signals
 from lstm_jax.side_by_side import devices_each, run_rows
 from lstm_jax.tables import Entry, format_count, format_duration, format_paper_mean, format_ratio
 
@@ -146,9 +146,7 @@ def _run(rows: Sequence[Row], request: Request) -> int:
             jax.clear_caches()  # the programs of 39 rows would add up
             gc.collect()
     if len(lines) < len(rows):
-        say(f"stopped; everything so far is saved in {workdir}")
-        say(f"the same command goes on:  {this_command()}")
-        return INTERRUPTED
+        return interrupted(workdir)
     _show(request, lines)
     _report(request)
     return 0
