@@ -193,8 +193,8 @@ def hlo_of(kernel, num_examples):
     return jax.jit(jax.grad(loss)).lower(params, xs).compile()
 
 
-def test_no_example_has_weight_gradients_of_its_own():
-    largest = 20 * 16 * 4 * 64  # the pre-activations of all steps of the batch
+def test_no_example_has_weight_gradients_of_its_own_and_no_gates_are_joined():
+    largest = 20 * 16 * 64  # one gate's pre-activations, all steps of the batch
     shapes = re.findall(r"f64\[([\d,]+)\]", hlo_of("deferred", 16).as_text())
     sizes = {shape: int(np.prod([int(n) for n in shape.split(",")])) for shape in set(shapes)}
     assert max(sizes.values()) <= largest, max(sizes, key=lambda shape: sizes[shape])
@@ -213,6 +213,23 @@ def test_weights_are_copied_once_and_kept_once():
         made = re.findall(rf"= {matrix}\S* (\S+?)\(", body)
         assert {operation for _, operation in made} <= {"get-tuple-element", "bitcast"}
     assert not re.search(r"f64\[20,(64,256|256,64|48,256|256,48)\]", text)
+
+
+def test_large_weights_go_back_in_panels():
+    """Values and gradients of a matrix whose columns are multiplied in parts."""
+    cell = lstm(3, 160)  # 640 rows of 8 bytes: 64 columns a panel, and 32
+    params = cell.init(jax.random.key(0))
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(20, 2, 3)))
+    w = jnp.asarray(np.random.default_rng(1).normal(size=(20, 2, 160)))
+
+    def loss(params, xs, kernel):
+        ys = jax.vmap(lambda x: unroll(cell, params, x, kernel=kernel)[1], 1, 1)(xs)
+        return jnp.sum(ys * w)
+
+    program = jax.jit(jax.value_and_grad(loss, (0, 1)), static_argnums=2)
+    same(*(program(params, xs, kernel) for kernel in ("scan", "deferred")))
+    panels = re.findall(r"f64\[640,(\d+)\]", program.lower(params, xs, "deferred").as_text("hlo"))
+    assert {"64", "32"} <= set(panels)
 
 
 def test_a_second_derivative_is_refused():

@@ -2,23 +2,32 @@
 
 With it go transposed copies of the matrices. ``h @ W^T`` with `W` as it lies takes XLA's library on
 the CPU to 130 GFLOP/s a core, ``h @ C`` with the copy ``C = W^T`` to 215 (docs/decisions, 0013).
-The way back multiplies with `W` itself, which is the fast way there.
+The way back multiplies with `W` itself, which is the fast way there; a large one is copied in
+panels of columns.
 """
 
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from lstm_jax.loops.turned import inlined, product
+from lstm_jax.loops.turned import inlined, is_product, product
 from lstm_jax.types import Array, Params
 
 LONG_ROW = 4096
 """Bytes from which the rows of a stack of matrices are far apart in memory, and in the caches too
 often in each other's place: the matrices are then multiplied one by one."""
+
+PANEL = 2**18
+"""Bytes of columns that the way back multiplies with at a time: what stays in a core's second
+cache beside the copy that XLA's library makes of it at each product."""
+
+NARROW = 64
+"""Columns that such a panel has at least; with fewer the calls cost more than they save."""
 
 
 def ahead(
@@ -66,7 +75,9 @@ def ahead(
             whole = known[matrix]
             long = whole.shape[0] * whole.dtype.itemsize >= LONG_ROW
             pieces = stacks.get(matrix, [whole]) if long else [whole]
-            copies[n] = [put(piece.T) for piece in pieces]
+            panels = _panels(whole)
+            columns = [put(panel) for panel in panels] if len(panels) > 1 else [places[matrix]]
+            copies[n] = [put(piece.T) for piece in pieces], columns
 
     def run(arrays: list[Array], *args: Any) -> Any:
         values = {atom: arrays[place] for atom, place in places.items()}
@@ -78,9 +89,9 @@ def ahead(
         for n, eqn in enumerate(left):
             inputs = [value(atom) for atom in eqn.invars]
             if n in copies:
-                columns = [arrays[place] for place in copies[n]]
+                rows, columns = ([arrays[place] for place in part] for part in copies[n])
                 how = eqn.params["precision"], eqn.params["preferred_element_type"]
-                results = [_by_columns(how, columns, *inputs)]
+                results = [_by_copies(how, rows, columns, inputs[1])]
             elif eqn.primitive.name == "dot_general":
                 results = [product(inputs[0], inputs[1], eqn.params)]
             else:
@@ -117,24 +128,34 @@ def _is_product(eqn: Any, known: dict[Any, int]) -> bool:
     if eqn.primitive.name != "dot_general":
         return False
     left, right = eqn.invars
-    plain = eqn.params["dimension_numbers"] == (((1,), (0,)), ((), ()))
-    return plain and left in known and (left.aval.ndim, right.aval.ndim) == (2, 1)
+    return left in known and is_product(eqn.params, left.aval, right.aval)
+
+
+def _panels(matrix: Array) -> list[Array]:
+    """Its columns, in panels of at most `PANEL` bytes or `NARROW` columns."""
+    num_rows, num_columns = matrix.shape
+    width = max(NARROW, PANEL // (num_rows * matrix.dtype.itemsize) // NARROW * NARROW)
+    ends = list(range(width, num_columns, width))
+    return jnp.split(matrix, ends, axis=1) if ends else [matrix]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _by_columns(how: Any, columns: list[Array], rows: Array, vector: Array) -> Array:
-    """``rows @ vector`` for constant `rows`, of which `columns` are the transposed pieces."""
-    del rows
+def _by_copies(how: Any, rows: list[Array], columns: list[Array], vector: Array) -> Array:
+    """``W @ vector`` for a constant W: `rows` are its rows, transposed; `columns` its columns."""
+    del columns
     over = ((0,), (0,)), ((), ())
-    nets = [_dot(vector, piece, over, how) for piece in columns]
+    nets = [_dot(vector, piece, over, how) for piece in rows]
     return nets[0] if len(nets) == 1 else jnp.concatenate(nets)
 
 
-@_by_columns.defjvp
+@_by_copies.defjvp
 def _along(how: Any, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
-    columns, rows, vector = primals
+    rows, columns, vector = primals
+    ends = list(accumulate(panel.shape[1] for panel in columns))
+    parts = jnp.split(tangents[2], ends[:-1])
     over = ((0,), (1,)), ((), ())
-    return _by_columns(how, columns, rows, vector), _dot(tangents[2], rows, over, how)
+    nets = [_dot(part, panel, over, how) for part, panel in zip(parts, columns, strict=True)]
+    return _by_copies(how, rows, columns, vector), sum(nets[1:], start=nets[0])
 
 
 def _dot(left: Array, right: Array, over: Any, how: Any) -> Array:

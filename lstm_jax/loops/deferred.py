@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from lstm_jax.cells.cell import Cell, held
 from lstm_jax.loops.ahead import ahead
 from lstm_jax.loops.step import Inputs, choose, masked
-from lstm_jax.loops.turned import inlined, rows_first
+from lstm_jax.loops.turned import inlined, piecewise, rows_first
 from lstm_jax.types import Array, Params, State
 
 COSTLY = {
@@ -224,8 +224,8 @@ def _nets(
         if inputs.reset is None
         else jax.vmap(choose, (0, None, 0))(inputs.reset, fresh, before)
     )
-    x = jax.vmap(rows_first(cell.parts.project), (None, 0))(params, inputs.x)
-    h = jax.vmap(rows_first(cell.parts.recur), (None, 0))(params, begins)
+    x = jax.vmap(piecewise(cell.parts.project), (None, 0))(params, inputs.x)
+    h = jax.vmap(piecewise(cell.parts.recur), (None, 0))(params, begins)
     ways = Ways(x, h, zeros(params).vectors)
     if not matrices:
         return ways, None
