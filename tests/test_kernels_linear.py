@@ -79,8 +79,8 @@ def test_replicas_add_their_gradients_up_under_shard_map():
     close(part(W, H, D), np.einsum("tbr,tbc->rc", D, H))
 
 
-def test_a_stack_is_taken_apart_and_its_parts_turn_only_the_vectors():
-    """The program of the gradients has no stack of cotangents, and none with its axes exchanged."""
+def test_a_stack_is_taken_apart_and_the_vectors_come_first():
+    """The gradients are a product each, in which the vectors come first."""
     w = {"a": W, "b": 2 * W}
 
     def nets(w, h):
@@ -91,9 +91,11 @@ def test_a_stack_is_taken_apart_and_its_parts_turn_only_the_vectors():
         return jnp.sum(a * ds) - jnp.sum(b * ds)
 
     args = w, H.reshape(8, 3), D.reshape(8, 5)
-    program = jax.jit(jax.grad(loss)).lower(*args).compile()
-    gradients, text = program(*args), program.as_text()
+    gradients = jax.grad(loss)(*args)
     close(gradients["a"], np.einsum("tbr,tbc->rc", D, H))
     close(gradients["b"], -np.einsum("tbr,tbc->rc", D, H))
-    assert "f64[3,8]" in text
-    assert not any(f"f64[{shape}]" in text for shape in ("8,10", "10,8", "5,8"))
+    shapes = [
+        (eqn.primitive.name, *(atom.aval.shape for atom in eqn.invars))
+        for eqn in jax.make_jaxpr(jax.grad(loss))(*args).eqns
+    ]
+    assert shapes.count(("dot_general", (8, 3), (8, 5))) == 2
