@@ -47,9 +47,39 @@ def test_larger_networks_get_none_of_the_settings_of_tiny_ones(monkeypatch):
     tiny, larger = ({s.name for s in runtime.settings(small=small)} for small in (True, False))
     assert {runtime.SMALL_WHILE, runtime.NO_UNROLLING} <= tiny - larger
     malloc = set(runtime.MALLOC) if runtime.mallopt() else set()
-    assert larger == {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"} | malloc
+    always = {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"}
+    assert larger == {runtime.FEWER_KERNELS} | always | malloc
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_max=9")  # the user's own choice
     assert not set(runtime.MALLOC) & {s.name for s in runtime.settings(small=False)}
+
+
+def test_a_step_takes_fewer_kernels_if_configure_said_so():
+    code = (
+        "import sys\n"
+        "from lstm_jax import lstm, runtime, unroll\n"
+        "if sys.argv[1] == 'configured':\n"
+        "    runtime.configure(1, small=False)\n"
+        "import jax, jax.numpy as jnp\n"
+        "cell = lstm(8, 64)\n"
+        "loss = lambda p, xs: jnp.sum(jax.vmap(lambda x: unroll(cell, p, x)[1])(xs))\n"
+        "args = cell.init(jax.random.key(0)), jnp.ones((4, 20, 8))\n"
+        "text = jax.jit(jax.grad(loss)).lower(*args).compile().as_text()\n"
+        "print(text.count('kind=kLoop'))"
+    )
+    clean = os.environ | {"XLA_FLAGS": "", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    counts = {
+        name: int(
+            subprocess.run(
+                [sys.executable, "-c", code, name],
+                env=clean,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for name in ("configured", "plain")
+    }
+    assert counts["configured"] < counts["plain"]
 
 
 @pytest.mark.skipif(runtime.mallopt() is None, reason="the C library is not glibc")
