@@ -17,6 +17,10 @@ from lstm_jax.types import Array
 EMPTY = -1
 """The trial number of a lane without a trial."""
 
+BLOCK = 16
+"""Lanes that one core of a CPU takes through a chunk at a time, where a kernel has lanes last: a
+register of AVX-512. More at once leave the first cache (docs/decisions, 0011)."""
+
 
 class Snapshot(NamedTuple):
     """Everything needed to go on after a chunk, as plain arrays."""
@@ -50,7 +54,7 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
         states = move_lanes(states, trial.lane_axis, 0)
         return states, move_lanes(errors, -1, 1) if trial.lane_axis else errors
 
-    def local(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
+    def advance(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
         ticks = clock + jnp.arange(chunk, dtype=jnp.int32)
         if trial.exam is None or trial.examine_lanes is None:
             return updates(states, ticks)
@@ -63,6 +67,19 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
         states, errors = jax.lax.scan(term, states, ticks.reshape(-1, trial.exam.every))
         return states, errors.reshape(chunk, *errors.shape[2:])
 
+    platform = mesh.devices.flat[0].platform
+    in_blocks = platform == "cpu" and bool(trial.lane_axis)
+
+    def local(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
+        num_lanes = states.status.shape[0]
+        if not in_blocks or num_lanes <= BLOCK or num_lanes % BLOCK:
+            return advance(states, clock)
+        blocks = jax.tree.map(lambda leaf: leaf.reshape(-1, BLOCK, *leaf.shape[1:]), states)
+        blocks, errors = jax.lax.map(lambda block: advance(block, clock), blocks)
+        states = jax.tree.map(lambda leaf: leaf.reshape(num_lanes, *leaf.shape[2:]), blocks)
+        errors = jnp.moveaxis(errors, 0, 1)
+        return states, errors.reshape(chunk, num_lanes, *errors.shape[3:])
+
     sharded = jax.shard_map(
         local,
         mesh=mesh,
@@ -70,7 +87,6 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
         out_specs=(lanes, PartitionSpec(None, "lanes")),
         check_vma=False,
     )
-    platform = mesh.devices.flat[0].platform
     options = runtime.lane_options(platform) if trial.lane_axis else {}
     return jax.jit(sharded, donate_argnums=0, compiler_options=options)
 

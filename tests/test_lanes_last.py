@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import draws
+from lstm_jax import draws, lanes
 from lstm_jax.plan import choose_lanes
 from lstm_jax.stopping import Outcome, all_of, consecutive_correct, few_wrong, mean_error_below
 from lstm_jax.tasks import TASKS
@@ -48,15 +48,15 @@ def test_the_long_sequences_of_the_paper_come_in_lanes():
 def test_sequences_of_lanes_are_those_of_each_lane(name):
     options = {"variant": "3c"} if name == "two_sequence" else {}  # noise on starts and targets
     sample = TASKS[name](**options).sample
-    lanes = jax.jit(sample)(keys())
+    together = jax.jit(sample)(keys())
     each = move_lanes(jax.jit(jax.vmap(sample))(keys()), 0, -1)
-    assert len(set(lanes.length.tolist())) > 1, "choose keys with different lengths"
-    for field, one, other in zip(lanes._fields, lanes, each, strict=True):
+    assert len(set(together.length.tolist())) > 1, "choose keys with different lengths"
+    for field, one, other in zip(together._fields, together, each, strict=True):
         if one is not None:
             assert (one.shape, one.dtype) == (other.shape, other.dtype)
             # a compiler may contract the product of a target
             np.testing.assert_allclose(one, other, rtol=2e-7, err_msg=field)
-    np.testing.assert_array_equal(lanes.inputs, each.inputs)
+    np.testing.assert_array_equal(together.inputs, each.inputs)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_stop_rule_of_lanes_is_that_of_each_lane(rule):
     def run(update, state, outcomes):
         return jax.lax.scan(lambda state, x: update(state, *x), state, outcomes)[1]
 
-    def lanes(state, outcome, clock):
+    def of_lanes(state, outcome, clock):
         return rule.update(state, outcome, clock)
 
     start = jax.tree.map(lambda x: jnp.stack([x] * LANES, axis=-1), rule.init())
     clock = jnp.arange(60, dtype=jnp.int32) + 11
-    together = run(lanes, start, (jax.tree.map(jnp.asarray, outcomes), clock))
+    together = run(of_lanes, start, (jax.tree.map(jnp.asarray, outcomes), clock))
     assert together.any() and not together.all()
     for lane in range(LANES):
         own = jax.tree.map(lambda x, lane=lane: jnp.asarray(x[:, lane]), outcomes)
@@ -116,6 +116,30 @@ def test_updates_with_the_lanes_last_are_those_with_the_lanes_first():
     assert first.status.tolist() == last.status.tolist() and first.status[-1] == 3
     for one, other in zip(jax.tree.leaves(first.params), jax.tree.leaves(last.params), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_lanes", [16, 32, 24])
+def test_lanes_in_blocks_are_those_of_sixteen_at_a_time(monkeypatch, num_lanes):
+    """24 do not divide, and are taken at once."""
+    trial = make_small_trial(40, 6, 0.15)
+    rates = np.where(np.arange(num_lanes) % 5 == 4, np.nan, 0.3)
+    states = states_of(trial, num_lanes, rates)
+    mesh = lanes.lane_mesh(jax.devices()[:1])
+
+    def advanced(size):
+        monkeypatch.setattr(lanes, "BLOCK", size)
+        program = lanes.compile_advance(trial, mesh, 20)
+        text = program.lower(states, jnp.int32(5)).as_text()
+        return program(jax.tree.map(jnp.copy, states), jnp.int32(5)), text
+
+    (blocks, errors), text = advanced(16)
+    (whole, errors_whole), text_whole = advanced(10**6)
+    assert (text != text_whole) == (num_lanes == 32)
+    assert errors.shape == (20, num_lanes, 1)
+    np.testing.assert_allclose(errors, errors_whole, rtol=1e-5, equal_nan=True)
+    assert len(set(blocks.status.tolist())) > 1
+    for one, other in zip(jax.tree.leaves(blocks), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 WINDOW_COPIED = r" = \w+\[2000,8\]\S* copy\("
