@@ -92,7 +92,7 @@ def _evaluate(
         inner = eqn.params.get("jaxpr")
         if formed and eqn.primitive.name == "dot_general":
             pieces = stacks.get(eqn.invars[0], inputs[:1])
-            results = [formed(*inputs, eqn.params, pieces)]
+            results = [formed(inputs[0], inputs[1], eqn.params, pieces)]
         elif eqn.primitive.name in INLINED and isinstance(inner, core.ClosedJaxpr):
             results = _evaluate(inner.jaxpr, inner.consts, inputs, formed)
         elif eqn.primitive.name in INLINED and isinstance(inner, core.Jaxpr):
