@@ -56,21 +56,17 @@ def _gradient_of_w(d: Array, w: Any, h: Array, **how: Any) -> Array:
 
 
 def _gradient_of_h(d: Array, w: Array, h: Any, **how: Any) -> Array:
-    return jnp.astype(
-        jax.lax.dot_general(d, w, (((d.ndim - 1,), (0,)), ((), ())), **how), h.aval.dtype
-    )
+    over = ((d.ndim - 1,), (0,)), ((), ())
+    return jax.lax.dot_general(d, w, over, **how).astype(h.aval.dtype)
 
 
 def _batched(args: tuple[Array, Array], axes: tuple[Any, Any], **how: Any) -> tuple[Array, int]:
     (w, h), (of_w, of_h) = args, axes
     if of_w is None:
-        h = jnp.moveaxis(h, of_h, 0) if of_h == h.ndim - 1 else h
-        return linear(w, h, **how), of_h if of_h < h.ndim - 1 else 0
+        if of_h == h.ndim - 1:  # where the columns have to be
+            h, of_h = jnp.moveaxis(h, of_h, 0), 0
+        return linear(w, h, **how), of_h
     return jax.vmap(lambda w, h: _dot(w, h, **how), axes)(w, h), 0
-
-
-def _computed(*args: Array, **how: Any) -> Array:
-    return jax.jit(lambda *args: _linear.bind(*args, **how))(*args)
 
 
 def _result(w: Any, h: Any, **how: Any) -> Any:
@@ -79,7 +75,7 @@ def _result(w: Any, h: Any, **how: Any) -> Any:
     )[0]
 
 
-_linear.def_impl(_computed)
+_linear.def_impl(_dot)
 _linear.def_abstract_eval(_result)
 ad.defbilinear(_linear, _gradient_of_w, _gradient_of_h)
 batching.primitive_batchers[_linear] = _batched
