@@ -20,6 +20,8 @@ VECTOR_WIDTH = "xla_cpu_prefer_vector_width"
 EXTRA = "--xla_backend_extra_options="
 EXTRAS = (SMALL_WHILE, NO_UNROLLING, FEWER_KERNELS)
 """What goes behind `EXTRA`."""
+OURS = "LSTM_JAX_XLA_OPTIONS"
+"""Where `configure` says what of XLA_FLAGS is its own, for the processes that inherit both."""
 
 WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
 
@@ -71,7 +73,7 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
       >>> SMALL_WHILE in [setting.name for setting in settings(small=False)]
       False
     """
-    flags = os.environ.get("XLA_FLAGS", "")
+    flags = given_flags()
     wanted = []
     if small and SMALL_WHILE not in flags:
         why = "a time loop becomes one kernel: 0.1 us a step in place of 1.5 us of dispatch"
@@ -113,8 +115,29 @@ def lane_options(platform: str) -> dict[str, int]:
       >>> lane_options("gpu")
       {}
     """
-    given = VECTOR_WIDTH in os.environ.get("XLA_FLAGS", "")
+    given = VECTOR_WIDTH in given_flags()
     return {VECTOR_WIDTH: 512} if platform == "cpu" and not given else {}
+
+
+def given_flags() -> str:
+    """XLA_FLAGS without what a `configure` put there, in this process or in one that started it.
+
+    A process chooses for its own programs: `FEWER_KERNELS`, inherited from one that trains large
+    networks, would move the roundings of trials, whose bits are those of their key and number.
+
+    Example:
+      >>> configure(small=False) and FEWER_KERNELS in given_flags()
+      False
+    """
+    ours = os.environ.get(OURS, "").split()
+    given = []
+    for flag in os.environ.get("XLA_FLAGS", "").split():
+        if flag.startswith(EXTRA):
+            options = [o for o in flag.removeprefix(EXTRA).split(",") if o not in ours]
+            given += [EXTRA + ",".join(options)] if options else []
+        elif flag not in ours:
+            given.append(flag)
+    return " ".join(given)
 
 
 def mallopt() -> Callable[[int, int], int] | None:
@@ -177,16 +200,13 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
         raise SystemExit(2)
     made = settings(num_devices, small=small)
     extra = [f"{s.name}={s.value}" for s in made if s.name in EXTRAS]
-    if extra:
-        flags = os.environ.get("XLA_FLAGS", "").split()
-        given = [flag for flag in flags if flag.startswith(EXTRA)]
-        rest = [flag for flag in flags if not flag.startswith(EXTRA)]
-        options = [flag.removeprefix(EXTRA) for flag in given] + extra
-        os.environ["XLA_FLAGS"] = " ".join([*rest, EXTRA + ",".join(options)])
+    whole = [f"--{s.name}={s.value}" for s in made if s.name == WHILE_GRAPHS]
+    flags = given_flags().split()
+    options = [flag.removeprefix(EXTRA) for flag in flags if flag.startswith(EXTRA)] + extra
+    flags = [flag for flag in flags if not flag.startswith(EXTRA)] + whole
+    os.environ["XLA_FLAGS"] = " ".join(flags + ([EXTRA + ",".join(options)] if options else []))
+    os.environ[OURS] = " ".join(extra + whole)
     for setting in made:
-        if setting.name == WHILE_GRAPHS:
-            flags = os.environ.get("XLA_FLAGS", "")
-            os.environ["XLA_FLAGS"] = f"{flags} --{setting.name}={setting.value}".strip()
         if setting.name.startswith("JAX_"):
             os.environ[setting.name] = setting.value
         if setting.name in MALLOC and (set_malloc := mallopt()):

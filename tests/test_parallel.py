@@ -1,5 +1,6 @@
 """A batch spread over devices gives what it gives on one; settings for larger networks."""
 
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +81,32 @@ def test_a_step_takes_fewer_kernels_if_configure_said_so():
         for name in ("configured", "plain")
     }
     assert counts["configured"] < counts["plain"]
+
+
+def test_a_process_does_not_inherit_what_another_chose_for_its_own_programs(tmp_path):
+    """The user's own flags stay; those of a `configure` go with the networks they were for."""
+
+    def configured(small, environment):
+        """The environment that a process would hand on, had it configured itself."""
+        code = (
+            "import json, os\n"
+            "from lstm_jax import runtime\n"
+            f"runtime.configure(1, small={small})\n"
+            "print(json.dumps(dict(os.environ)))"
+        )
+        line = [sys.executable, "-c", code]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    own = "--xla_cpu_enable_fast_math=false --xla_backend_extra_options=xla_cpu_some_option"
+    user = os.environ | {"XLA_FLAGS": own, "XDG_CACHE_HOME": str(tmp_path)}
+    small, large = configured(True, user), configured(False, user)
+    assert runtime.SMALL_WHILE in small["XLA_FLAGS"]
+    assert runtime.FEWER_KERNELS in large["XLA_FLAGS"]
+    assert all(env["XLA_FLAGS"].startswith(own) for env in (small, large))
+    assert configured(True, large)["XLA_FLAGS"] == small["XLA_FLAGS"]
+    assert configured(False, small)["XLA_FLAGS"] == large["XLA_FLAGS"]
 
 
 @pytest.mark.skipif(runtime.mallopt() is None, reason="the C library is not glibc")
