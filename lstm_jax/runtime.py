@@ -23,6 +23,7 @@ EXTRAS = (SMALL_WHILE, NO_UNROLLING, FEWER_KERNELS)
 OURS = "LSTM_JAX_XLA_OPTIONS"
 """Where `configure` says what of XLA_FLAGS is its own, for the processes that inherit both."""
 
+SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
 
 MALLOC = {
@@ -103,6 +104,9 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
         why = "a second start finds its programs compiled"
         wanted.append(Setting("JAX_COMPILATION_CACHE_DIR", str(cache), why))
+    if SHORTEST not in os.environ:
+        why = "the small ones too, of which a start has many: JAX keeps those of a second and more"
+        wanted.append(Setting(SHORTEST, "0", why))
     return wanted
 
 
@@ -224,4 +228,6 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
                 del os.environ[setting.name]
         elif setting.name == "JAX_COMPILATION_CACHE_DIR":
             jax.config.update("jax_compilation_cache_dir", setting.value)
+        elif setting.name == SHORTEST:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", float(setting.value))
     return made

@@ -43,12 +43,13 @@ def test_what_does_not_divide_stays_as_it_is():
 
 def test_larger_networks_get_none_of_the_settings_of_tiny_ones(monkeypatch):
     others = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "GLIBC_TUNABLES")
+    others += (runtime.SHORTEST,)
     for name in (*others, *runtime.MALLOC):
         monkeypatch.delenv(name, raising=False)
     tiny, larger = ({s.name for s in runtime.settings(small=small)} for small in (True, False))
     assert {runtime.SMALL_WHILE, runtime.NO_UNROLLING} <= tiny - larger
     malloc = set(runtime.MALLOC) if runtime.mallopt() else set()
-    always = {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR"}
+    always = {"JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", runtime.SHORTEST}
     assert larger == {runtime.FEWER_KERNELS} | always | malloc
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_max=9")  # the user's own choice
     assert not set(runtime.MALLOC) & {s.name for s in runtime.settings(small=False)}
