@@ -35,8 +35,10 @@ def pytest_runtest_protocol() -> Iterator[None]:
     try:
         return (yield)
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        for name in before.keys() - {n for n, v in os.environ.items() if v == before.get(n)}:
+            os.environ[name] = before[name]
 
 
 def pytest_unconfigure():
