@@ -1,5 +1,6 @@
 """Lanes: the states of many trials side by side on their devices, and one program for all."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,12 @@ class Snapshot(NamedTuple):
 def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh with one axis, "lanes", over the devices given, or all there are."""
     return Mesh(np.array(devices if devices is not None else jax.devices()), ("lanes",))
+
+
+def in_blocks(trial: Trial, mesh: Mesh, lanes_each: int) -> bool:
+    """Whether the lanes of a device are taken `BLOCK` at a time, each block like any other."""
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    return on_cpu and bool(trial.lane_axis) and lanes_each % BLOCK == 0
 
 
 def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
@@ -68,11 +75,10 @@ def compile_advance(trial: Trial, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
         return states, errors.reshape(chunk, *errors.shape[2:])
 
     platform = mesh.devices.flat[0].platform
-    in_blocks = platform == "cpu" and bool(trial.lane_axis)
 
     def local(states: TrialState, clock: Array) -> tuple[TrialState, Array]:
         num_lanes = states.status.shape[0]
-        if not in_blocks or num_lanes <= BLOCK or num_lanes % BLOCK:
+        if num_lanes <= BLOCK or not in_blocks(trial, mesh, num_lanes):
             return advance(states, clock)
         blocks = jax.tree.map(lambda leaf: leaf.reshape(-1, BLOCK, *leaf.shape[1:]), states)
         blocks, errors = jax.lax.map(lambda block: advance(block, clock), blocks)
@@ -121,6 +127,7 @@ class Lanes:
         self.sharding = NamedSharding(mesh, PartitionSpec("lanes"))
         self.numbers = np.full(num_lanes, EMPTY, np.int32)
         self.clock = 0
+        self.compile_seconds = 0.0
         self._init = jax.jit(trial.init)
         rates = Hyper(jnp.float32(0), jnp.float32(0))
         self._template = jax.eval_shape(trial.init, key, np.int32(0), rates)
@@ -137,8 +144,10 @@ class Lanes:
                 "sequences it must be a multiple of that"
             )
         self._chunk = chunk
+        began = time.perf_counter()
         program = compile_advance(self.trial, self.mesh, chunk)
         self._advance = program.lower(self.states, jnp.int32(0)).compile()
+        self.compile_seconds = time.perf_counter() - began
 
     def busy(self) -> bool:
         """Whether any lane holds a trial."""
@@ -166,6 +175,21 @@ class Lanes:
                 row[lane] = leaf
         self._put(rows)
 
+    def narrowed(self) -> "Lanes":
+        """The same trials in no more blocks than they fill, where that is half of those there are.
+
+        To be compiled; these lanes themselves where there is nothing to gain. No bit changes: a
+        block does not depend on how many there are beside it.
+        """
+        num_lanes, unit = len(self.numbers), BLOCK * self.mesh.devices.size
+        needed = unit * max(1, -(-len(self._held()) // unit))
+        blocks = in_blocks(self.trial, self.mesh, num_lanes // self.mesh.devices.size)
+        if not blocks or 2 * needed > num_lanes:
+            return self
+        fewer = Lanes(self.trial, self.key, needed, self.hyper, self.mesh)
+        fewer.restore(self.snapshot(), skip=())
+        return fewer
+
     def advance(self) -> dict[int, np.ndarray]:
         """One chunk of updates; the errors of the sequences each trial went through in it."""
         before = self._sequences
@@ -186,11 +210,12 @@ class Lanes:
                 self.numbers[lane] = EMPTY
                 yield jax.tree.map(lambda leaf, lane=lane: leaf[lane], rows)
 
-    def snapshot(self, curves: Curves) -> Snapshot:
-        """Everything needed to go on from here."""
+    def snapshot(self, curves: Curves | None = None) -> Snapshot:
+        """Everything needed to go on from here, the curves so far with it."""
         arrays = {f"lanes/{name}": np.asarray(leaf) for name, leaf in named_leaves(self.states)}
         arrays["numbers"] = self.numbers.copy()
-        arrays |= {f"curves/{name}": array for name, array in curves.to_arrays().items()}
+        stored = {} if curves is None else curves.to_arrays()
+        arrays |= {f"curves/{name}": array for name, array in stored.items()}
         return Snapshot(arrays, self.clock)
 
     def restore(self, snapshot: Snapshot, skip: Collection[int]) -> None:

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from lstm_jax.build import Built
 from lstm_jax.config import Config
+from lstm_jax.lanes import BLOCK
 from lstm_jax.trial import Trial
 
-VECTOR = 8
-"""Lanes per device come in multiples of this, and above it of twice this: the float32s of one AVX
+VECTOR = BLOCK // 2
+"""Lanes per device come in multiples of this, and above it of a block: the float32s of one AVX
 and of one AVX-512 register. (24 lanes, one and a half of the latter, cost twice what 32 do.)"""
 NS_PER_TRIAL_STEP = {"lanes": 20.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -63,8 +64,9 @@ def run_trials(
     """Runs trials 0 .. num_trials-1 to their ends, `num_lanes` at a time.
 
     A lane whose trial has finished is frozen until the chunk ends; then the trial is tested on
-    fresh sequences, reported, and the lane takes the next trial of the queue. What a trial does
-    depends on `key` and its number only, not on lanes, chunks or neighbours.
+    fresh sequences, reported, and the lane takes the next trial of the queue. When the queue is
+    empty and half of the lanes would do, the trials left go on in a program of so many. What a
+    trial does depends on `key` and its number only, not on lanes, chunks or neighbours.
 
     Args:
       trial: what to run.
@@ -120,14 +122,17 @@ def run_trials(
         lambda state: trial.evaluate(state.params, trial.test_key(state), num_test, state.trial)
     )
     lanes.refill(queue)
+    lanes = lanes.narrowed()  # of an earlier session few may be left
     lanes.compile(chunk)
-    trained_sequences, trained_seconds, first_clock = 0, 0.0, lanes.clock
-    processor_seconds = 0.0
+    trained_sequences, trained_seconds, processor_seconds = 0, 0.0, 0.0
+    program_clock, program_seconds = lanes.clock, 0.0  # since the program there is was made
 
     while lanes.busy():
         began, busy = time.perf_counter(), time.process_time()
         errors = lanes.advance()
-        trained_seconds += time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        trained_seconds += seconds
+        program_seconds += seconds
         processor_seconds += time.process_time() - busy
         trained_sequences += sum(len(sequence) for sequence in errors.values())
         for n, sequence in errors.items():
@@ -146,13 +151,19 @@ def run_trials(
                 errors={n: float(e.mean()) for n, e in errors.items() if len(e)},
                 trained_sequences=trained_sequences,
                 trained_seconds=trained_seconds,
-                lane_rate=(lanes.clock - first_clock) * trial.batch_size / trained_seconds,
+                lane_rate=(lanes.clock - program_clock) * trial.batch_size / program_seconds,
                 processor_seconds=round(processor_seconds, 3) if alone else None,
             )
-            on_chunk(progress, lambda: lanes.snapshot(curves))
+            on_chunk(progress, partial(lanes.snapshot, curves))
         if should_stop():
             break
         lanes.refill(queue)
+        # Nobody knows how long the last trials take: a program for them alone is made once the
+        # one there is has run for as long as it took to make.
+        if program_seconds >= lanes.compile_seconds and (fewer := lanes.narrowed()) is not lanes:
+            lanes = fewer
+            lanes.compile(chunk)
+            program_clock, program_seconds = lanes.clock, 0.0
     return [finished[n] for n in sorted(finished)]
 
 

@@ -12,7 +12,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from lstm_jax.curves import Curves
-from lstm_jax.lanes import lane_mesh
+from lstm_jax.lanes import Lanes, lane_mesh
 from lstm_jax.runner import run_trials
 from tests.engine import make_small_trial
 
@@ -111,6 +111,48 @@ def test_a_second_run_is_the_same():
 def test_chunk_length_changes_nothing(chunk):
     num_trials = 4 if chunk == 1 else NUM_TRIALS  # one call for each sequence takes its time
     assert_same_run(run(chunk=chunk, num_trials=num_trials), reference(), range(num_trials))
+
+
+def widths_of_programs(monkeypatch, compile_seconds):
+    """A list that fills with the lanes of each program made, said to have taken so long."""
+    made, compile_lanes = [], Lanes.compile
+
+    def compile_and_tell(self, chunk):
+        compile_lanes(self, chunk)
+        made.append(len(self.numbers))
+        self.compile_seconds = compile_seconds
+
+    monkeypatch.setattr(Lanes, "compile", compile_and_tell)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("num_lanes", "narrower"), [(32, [32, 16]), (64, [64, 32, 16]), (16, [16]), (24, [24])]
+)
+def test_the_last_trials_go_on_in_fewer_lanes(monkeypatch, num_lanes, narrower):
+    """In whole blocks of sixteen, and with the bits of a run that stays as it began."""
+    widths = widths_of_programs(monkeypatch, 0.0)
+    trial, num_trials = make_small_trial(CAP, 6, 0.15), 2 * num_lanes
+    narrow = run(trial, num_lanes, num_trials=num_trials)
+    assert widths == narrower
+    monkeypatch.setattr(Lanes, "narrowed", lambda self: self)
+    assert_same_run(run(trial, num_lanes, num_trials=num_trials), narrow, range(num_trials))
+    assert widths == [*narrower, num_lanes]
+    assert_same_run(narrow, reference())
+
+
+def test_a_program_for_fewer_lanes_is_made_once_the_one_there_is_has_paid(monkeypatch):
+    widths = widths_of_programs(monkeypatch, 1e6)
+    run(num_lanes=32, num_trials=32)
+    assert widths == [32]
+
+
+def test_a_resumed_run_begins_as_wide_as_what_is_left(monkeypatch):
+    widths = widths_of_programs(monkeypatch, 1e6)
+    whole = run(num_lanes=32, num_trials=40)
+    rest = run(num_lanes=32, num_trials=40, done=whole[0][:30])
+    assert widths == [32, 16]
+    assert_same_run(rest, whole, range(30, 40))
 
 
 def test_lane_and_order_change_nothing():
