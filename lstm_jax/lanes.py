@@ -182,9 +182,9 @@ class Lanes:
         block does not depend on how many there are beside it.
         """
         num_lanes, unit = len(self.numbers), BLOCK * self.mesh.devices.size
-        needed = unit * max(1, -(-len(self._held()) // unit))
+        needed = unit * -(-len(self._held()) // unit)
         blocks = in_blocks(self.trial, self.mesh, num_lanes // self.mesh.devices.size)
-        if not blocks or 2 * needed > num_lanes:
+        if not blocks or not 0 < 2 * needed <= num_lanes:
             return self
         fewer = Lanes(self.trial, self.key, needed, self.hyper, self.mesh)
         fewer.restore(self.snapshot(), skip=())

@@ -147,6 +147,12 @@ def test_a_program_for_fewer_lanes_is_made_once_the_one_there_is_has_paid(monkey
     assert widths == [32]
 
 
+def test_no_program_is_made_for_no_trials(monkeypatch):
+    widths = widths_of_programs(monkeypatch, 0.0)
+    run(make_small_trial(CHUNK, CAP), num_lanes=32, num_trials=32)  # all end at the cap
+    assert widths == [32]
+
+
 def test_a_resumed_run_begins_as_wide_as_what_is_left(monkeypatch):
     widths = widths_of_programs(monkeypatch, 1e6)
     whole = run(num_lanes=32, num_trials=40)
