@@ -35,10 +35,11 @@ def pytest_runtest_protocol() -> Iterator[None]:
     try:
         return (yield)
     finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        for name in before.keys() - {n for n, v in os.environ.items() if v == before.get(n)}:
-            os.environ[name] = before[name]
+        for name, _ in os.environ.items() ^ before.items():
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
 
 
 def pytest_unconfigure():

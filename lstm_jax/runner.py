@@ -38,7 +38,7 @@ class Progress(NamedTuple):
     errors: dict[int, float]  # trial: mean error over its last chunk
     trained_sequences: int  # this session, over all trials
     trained_seconds: float  # this session, spent in the compiled program
-    lane_rate: float  # sequences per second of one lane, idle or not
+    lane_rate: float  # sequences per second of one lane, idle or not, in the program there is
     # As trained_seconds, over all cores: beside other work the same. None where the run has not
     # all devices of the process, for then others may be at work in it.
     processor_seconds: float | None = None
@@ -125,14 +125,12 @@ def run_trials(
     lanes = lanes.narrowed()  # of an earlier session few may be left
     lanes.compile(chunk)
     trained_sequences, trained_seconds, processor_seconds = 0, 0.0, 0.0
-    program_clock, program_seconds = lanes.clock, 0.0  # since the program there is was made
+    made_clock, made_seconds = lanes.clock, 0.0  # where these stood as the program was made
 
     while lanes.busy():
         began, busy = time.perf_counter(), time.process_time()
         errors = lanes.advance()
-        seconds = time.perf_counter() - began
-        trained_seconds += seconds
-        program_seconds += seconds
+        trained_seconds += time.perf_counter() - began
         processor_seconds += time.process_time() - busy
         trained_sequences += sum(len(sequence) for sequence in errors.values())
         for n, sequence in errors.items():
@@ -151,7 +149,9 @@ def run_trials(
                 errors={n: float(e.mean()) for n, e in errors.items() if len(e)},
                 trained_sequences=trained_sequences,
                 trained_seconds=trained_seconds,
-                lane_rate=(lanes.clock - program_clock) * trial.batch_size / program_seconds,
+                lane_rate=(lanes.clock - made_clock)
+                * trial.batch_size
+                / (trained_seconds - made_seconds),
                 processor_seconds=round(processor_seconds, 3) if alone else None,
             )
             on_chunk(progress, partial(lanes.snapshot, curves))
@@ -160,10 +160,11 @@ def run_trials(
         lanes.refill(queue)
         # Nobody knows how long the last trials take: a program for them alone is made once the
         # one there is has run for as long as it took to make.
-        if program_seconds >= lanes.compile_seconds and (fewer := lanes.narrowed()) is not lanes:
+        paid = trained_seconds - made_seconds >= lanes.compile_seconds
+        if paid and (fewer := lanes.narrowed()) is not lanes:
             lanes = fewer
             lanes.compile(chunk)
-            program_clock, program_seconds = lanes.clock, 0.0
+            made_clock, made_seconds = lanes.clock, trained_seconds
     return [finished[n] for n in sorted(finished)]
 
 

@@ -130,7 +130,8 @@ def given_flags() -> str:
     networks, would move the roundings of trials, whose bits are those of their key and number.
 
     Example:
-      >>> configure(small=False) and FEWER_KERNELS in given_flags()
+      >>> made = configure(num_devices=2)
+      >>> any(setting.name in given_flags() for setting in made)
       False
     """
     ours = os.environ.get(OURS, "").split()

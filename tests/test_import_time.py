@@ -46,7 +46,7 @@ def test_tensorboard_brings_no_torch_along_and_leaves_it_to_be_imported(tmp_path
         "print('written')\n"
         "import torch"
     )
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from lstm_jax.curves import Curves
 from lstm_jax.lanes import Lanes, lane_mesh
@@ -18,24 +17,6 @@ from tests.engine import make_small_trial
 
 NUM_TRIALS, CHUNK = 20, 25
 CAP = 160  # no multiple of the chunk
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared_programs(tmp_path_factory):
-    """Every run builds its programs anew; here equal ones are taken from a cache on disk."""
-    names = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def usual(number):

@@ -23,7 +23,7 @@ PREFIX = "events.out.tfevents."
 
 @functools.cache
 def tensorboardx() -> Any:
-    """The parts of tensorboardX in use; imported late, for the import takes half a second."""
+    """The parts of tensorboardX in use, imported where they are first wanted."""
     parts = {
         "summary": "summary",
         "record_writer": "record_writer",
