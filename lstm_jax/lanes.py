@@ -12,15 +12,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lstm_jax import runtime
 from lstm_jax.curves import Curves
+from lstm_jax.plan import BLOCK
 from lstm_jax.trial import EXHAUSTED, RUNNING, Hyper, Trial, TrialState, move_lanes
 from lstm_jax.types import Array
 
 EMPTY = -1
 """The trial number of a lane without a trial."""
-
-BLOCK = 16
-"""Lanes that one core of a CPU takes through a chunk at a time, where a kernel has lanes last: a
-register of AVX-512. More at once leave the first cache (docs/decisions, 0011)."""
 
 
 class Snapshot(NamedTuple):

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from lstm_jax.build import Built
 from lstm_jax.config import Config
-from lstm_jax.lanes import BLOCK
 from lstm_jax.trial import Trial
 
+BLOCK = 16
+"""Lanes that one core of a CPU takes through a chunk at a time, where a kernel has lanes last: a
+register of AVX-512. More at once leave the first cache (docs/decisions, 0011)."""
 VECTOR = BLOCK // 2
 """Lanes per device come in multiples of this, and above it of a block: the float32s of one AVX
 and of one AVX-512 register. (24 lanes, one and a half of the latter, cost twice what 32 do.)"""
