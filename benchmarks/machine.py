@@ -55,10 +55,12 @@ def kind(about: Mapping[str, Any]) -> str:
     Example:
       >>> kind({"cores": 2, "isa": "avx512", "cpu": "Intel(R) Xeon(R) Processor"})
       '2-core-avx512-intel'
+      >>> kind({"cores": 4, "isa": "avx2", "cpu": "12th Gen Intel(R) Core(TM) i7-1260P"})
+      '4-core-avx2-intel'
     """
-    maker = re.match(r"[a-z]*", about["cpu"].lower())
+    maker = re.search(r"intel|amd|apple|ampere|arm", about["cpu"].lower())
     name = f"{about['cores']}-core-{about['isa']}"
-    return f"{name}-{maker[0]}" if maker and maker[0] else name
+    return f"{name}-{maker[0]}" if maker else name
 
 
 def headline(about: Mapping[str, Any]) -> str:

@@ -122,8 +122,10 @@ def run_trials(
         lambda state: trial.evaluate(state.params, trial.test_key(state), num_test, state.trial)
     )
     lanes.refill(queue)
-    lanes = lanes.narrowed()  # of an earlier session few may be left
-    lanes.compile(chunk)
+    if done or snapshot is not None:
+        lanes = lanes.narrowed()  # of an earlier session few may be left
+    if lanes.busy():
+        lanes.compile(chunk)
     trained_sequences, trained_seconds, processor_seconds = 0, 0.0, 0.0
     made_clock, made_seconds = lanes.clock, 0.0  # where these stood as the program was made
 

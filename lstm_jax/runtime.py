@@ -17,13 +17,17 @@ SMALL_WHILE = "xla_cpu_small_while_loop_byte_threshold"
 NO_UNROLLING = "xla_cpu_disable_loop_unrolling"
 FEWER_KERNELS = "xla_cpu_use_multi_output_fusion"
 VECTOR_WIDTH = "xla_cpu_prefer_vector_width"
+XLA = "XLA_FLAGS"
 EXTRA = "--xla_backend_extra_options="
 EXTRAS = (SMALL_WHILE, NO_UNROLLING, FEWER_KERNELS)
 """What goes behind `EXTRA`."""
 OURS = "LSTM_JAX_XLA_OPTIONS"
 """Where `configure` says what of XLA_FLAGS is its own, for the processes that inherit both."""
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+JAX_HAS = {CACHE: None, SHORTEST: 1.0}
+"""What these are in JAX's config where nobody has set them."""
 WHILE_GRAPHS = "xla_gpu_enable_command_buffer"
 
 MALLOC = {
@@ -100,14 +104,21 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
     if not small and mallopt() and not any(map(os.environ.get, (*MALLOC, "GLIBC_TUNABLES"))):
         why = "memory of one call serves the next: 20,000 page faults less in a training step"
         wanted += [Setting(name, str(value), why) for name, (_, value) in MALLOC.items()]
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    if CACHE not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lstm_jax"
         why = "a second start finds its programs compiled"
-        wanted.append(Setting("JAX_COMPILATION_CACHE_DIR", str(cache), why))
+        wanted.append(Setting(CACHE, str(cache), why))
     if SHORTEST not in os.environ:
         why = "the small ones too, of which a start has many: JAX keeps those of a second and more"
         wanted.append(Setting(SHORTEST, "0", why))
+    if flags and not flags.startswith("-"):  # the name of a file, for XLA, which takes it alone
+        wanted = [setting for setting in wanted if not _is_flag(setting)]
     return wanted
+
+
+def _is_flag(setting: Setting) -> bool:
+    """Whether it goes into XLA_FLAGS."""
+    return setting.name in (*EXTRAS, WHILE_GRAPHS)
 
 
 def lane_options(platform: str) -> dict[str, int]:
@@ -136,7 +147,7 @@ def given_flags() -> str:
     """
     ours = os.environ.get(OURS, "").split()
     given = []
-    for flag in os.environ.get("XLA_FLAGS", "").split():
+    for flag in os.environ.get(XLA, "").split():
         if flag.startswith(EXTRA):
             options = [o for o in flag.removeprefix(EXTRA).split(",") if o not in ours]
             given += [EXTRA + ",".join(options)] if options else []
@@ -204,12 +215,13 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
         print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(2)
     made = settings(num_devices, small=small)
+    imported, before = "jax" in sys.modules, {name: os.environ.get(name) for name in (XLA, OURS)}
     extra = [f"{s.name}={s.value}" for s in made if s.name in EXTRAS]
     whole = [f"--{s.name}={s.value}" for s in made if s.name == WHILE_GRAPHS]
     flags = given_flags().split()
     options = [flag.removeprefix(EXTRA) for flag in flags if flag.startswith(EXTRA)] + extra
     flags = [flag for flag in flags if not flag.startswith(EXTRA)] + whole
-    os.environ["XLA_FLAGS"] = " ".join(flags + ([EXTRA + ",".join(options)] if options else []))
+    os.environ[XLA] = " ".join(flags + ([EXTRA + ",".join(options)] if options else []))
     os.environ[OURS] = " ".join(extra + whole)
     for setting in made:
         if setting.name.startswith("JAX_"):
@@ -219,16 +231,39 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
             os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 
+    if _has_computed():  # what XLA has read stands, and is what these say
+        made = [setting for setting in made if not _is_flag(setting)]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        for name in [name for name, value in before.items() if value is None]:
+            del os.environ[name]
     # Where jax was imported before, the environment comes too late for it; the config does not.
     for setting in list(made):
-        if setting.name == "JAX_NUM_CPU_DEVICES":
+        name = setting.name.lower()
+        if name == "jax_num_cpu_devices":
             try:
-                jax.config.update("jax_num_cpu_devices", int(setting.value))
+                jax.config.update(name, int(setting.value))
             except RuntimeError:  # in a notebook, say, something was computed before
                 made.remove(setting)
                 del os.environ[setting.name]
-        elif setting.name == "JAX_COMPILATION_CACHE_DIR":
-            jax.config.update("jax_compilation_cache_dir", setting.value)
-        elif setting.name == SHORTEST:
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", float(setting.value))
+        elif setting.name in JAX_HAS:
+            value = float(setting.value) if setting.name == SHORTEST else setting.value
+            if imported and getattr(jax.config, name) not in (JAX_HAS[setting.name], value):
+                made.remove(setting)  # the user's choice, made in Python
+                del os.environ[setting.name]
+            else:
+                jax.config.update(name, value)
     return made
+
+
+def _has_computed() -> bool:
+    """Whether JAX has its devices; from then on neither their number nor XLA's flags change."""
+    import jax
+
+    name = "jax_num_cpu_devices"
+    count = getattr(jax.config, name)
+    try:
+        jax.config.update(name, count + 2)  # of the same number it would not complain
+    except RuntimeError:
+        return True
+    jax.config.update(name, count)
+    return False

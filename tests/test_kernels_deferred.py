@@ -12,6 +12,7 @@ from jax.experimental import rnn
 from lstm_jax import CELLS, adding, gru, lstm, lstm97, network, readout, unroll
 from lstm_jax.cells.wrappers import layer_norm, variational_dropout, zoneout
 from lstm_jax.gradients import traces
+from lstm_jax.loops.ahead import ahead
 from lstm_jax.structures import bidirectional, stack
 from lstm_jax.unroll import kernel_for, kernels_taken
 
@@ -331,3 +332,13 @@ def test_traces_keep_nothing_of_a_step():
             return temporary_bytes(traces(net, "end"), params, example)
 
         assert abs(temporary(100_000) - temporary(1_000)) < 256
+
+
+def test_a_matrix_held_in_panels_is_not_held_again(monkeypatch):
+    monkeypatch.setattr("lstm_jax.loops.ahead.PANEL", 1)
+    w, h = np.random.default_rng(0).normal(size=(5, 192)).astype(np.float32), np.ones(192, "f4")
+    arrays, run = ahead(jnp.matmul, jnp.asarray(w), h, copied=True)
+    assert sorted(array.shape for array in arrays) == [(5, 64)] * 3 + [(192, 5)]
+    y, pull = jax.vjp(lambda h: run(arrays, h), h)
+    np.testing.assert_allclose(y, w @ h, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(pull(y)[0], w.T @ np.asarray(y), rtol=1e-5, atol=1e-5)

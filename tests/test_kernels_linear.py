@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from lstm_jax.loops.linear import linear
 from lstm_jax.loops.turned import piecewise
@@ -67,7 +67,7 @@ def test_gradients_have_the_types_of_what_they_are_of():
 
 
 def test_replicas_add_their_gradients_up_under_shard_map():
-    mesh = Mesh(np.array(jax.devices()[:1]), ("x",))
+    mesh = Mesh(np.array(jax.devices()[:2]), ("x",))
     over = PartitionSpec("x")
 
     def loss(w, h, d):
@@ -77,6 +77,15 @@ def test_replicas_add_their_gradients_up_under_shard_map():
         jax.grad(loss), mesh=mesh, in_specs=(PartitionSpec(), over, over), out_specs=PartitionSpec()
     )
     close(part(W, H, D), np.einsum("tbr,tbc->rc", D, H))
+
+
+def test_a_batch_that_is_sharded_over_an_explicit_axis():
+    mesh = jax.make_mesh((2,), ("x",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        h, d = (jax.device_put(array, PartitionSpec(None, "x")) for array in (H, D))
+        w = jax.device_put(W, PartitionSpec())
+        gradient = jax.jit(jax.grad(lambda w: jnp.sum(linear(w, h) * d)))(w)
+    close(gradient, np.einsum("tbr,tbc->rc", D, H))
 
 
 def test_a_stack_is_taken_apart_and_the_vectors_come_first():

@@ -142,6 +142,23 @@ def test_lanes_in_blocks_are_those_of_sixteen_at_a_time(monkeypatch, num_lanes):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
+def test_a_block_has_the_bits_of_sixteen_lanes_alone():
+    """What lets the last trials of a row move into fewer lanes."""
+    trial = make_small_trial(40, 6, 0.15)
+    states = states_of(trial, 32, np.where(np.arange(32) % 5 == 4, np.nan, 0.3))
+    program = lanes.compile_advance(trial, lanes.lane_mesh(jax.devices()[:1]), 20)
+
+    def advanced(part):
+        return program(jax.tree.map(lambda leaf: jnp.copy(leaf[part]), states), jnp.int32(5))
+
+    both, errors = advanced(slice(None))
+    for part in (slice(16), slice(16, None)):
+        alone, errors_alone = advanced(part)
+        np.testing.assert_array_equal(errors[:, part], errors_alone)
+        for one, other in zip(jax.tree.leaves(both), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_array_equal(one[part], other)
+
+
 WINDOW_COPIED = r" = \w+\[2000,8\]\S* copy\("
 COPIES = """
 from lstm_jax.runtime import configure

@@ -158,14 +158,64 @@ def test_sound_versions_are_taken(version):
     assert runtime.refusal(version) is None
 
 
+def fresh(tmp_path, code, **env):
+    """What a process without settings prints, in lines."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "LSTM_"))}
+    clean |= {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)} | env
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_a_setting_that_comes_too_late_is_not_made(tmp_path):
     code = (
-        "import jax.numpy as jnp; jnp.ones(2).block_until_ready()\n"
+        "import os, jax.numpy as jnp; jnp.ones(2).block_until_ready()\n"
         "from lstm_jax import runtime\n"
         "made = [setting.name for setting in runtime.configure(num_devices=2)]\n"
-        "import jax; print(jax.device_count(), 'JAX_NUM_CPU_DEVICES' in made)"
+        "import jax; print(jax.device_count())\n"
+        "print({'JAX_NUM_CPU_DEVICES', runtime.SMALL_WHILE} & set(made), 'XLA_FLAGS' in os.environ)"
     )
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
-    clean |= {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
-    assert (done.returncode, done.stdout.split()) == (0, ["1", "False"]), done.stderr
+    assert fresh(tmp_path, code) == ["1", "set() False"]
+
+
+def test_the_flags_on_record_are_those_that_xla_has_read(tmp_path):
+    """And not those of a second `configure`, in a notebook, say."""
+    code = (
+        "import os\n"
+        "from lstm_jax import runtime\n"
+        "runtime.configure(num_devices=1)\n"
+        "first = os.environ['XLA_FLAGS']\n"
+        "import jax.numpy as jnp; jnp.ones(2).block_until_ready()\n"
+        "made = runtime.configure(small=False)\n"
+        "print(os.environ['XLA_FLAGS'] == first)\n"
+        "print(runtime.FEWER_KERNELS in [setting.name for setting in made])"
+    )
+    assert fresh(tmp_path, code) == ["True", "False"]
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_file_of_flags_is_left_alone(tmp_path, small):
+    """XLA reads a file where XLA_FLAGS names one, and takes nothing beside it."""
+    file = tmp_path / "flags"
+    file.write_text("--xla_cpu_enable_fast_math=false\n")
+    code = (
+        "import os\n"
+        "from lstm_jax import runtime\n"
+        f"runtime.configure(1, small={small})\n"
+        "import jax.numpy as jnp; print(float(jnp.ones(2).sum()), os.environ['XLA_FLAGS'])"
+    )
+    assert fresh(tmp_path, code, XLA_FLAGS=str(file)) == [f"2.0 {file}"]
+
+
+def test_a_cache_chosen_in_python_stays(tmp_path):
+    code = (
+        "import os, jax\n"
+        "jax.config.update('jax_persistent_cache_min_compile_time_secs', 60.0)\n"
+        "jax.config.update('jax_compilation_cache_dir', 'mine')\n"
+        "from lstm_jax import runtime\n"
+        "made = runtime.configure(1)\n"
+        "print(jax.config.jax_compilation_cache_dir)\n"
+        "print(jax.config.jax_persistent_cache_min_compile_time_secs)\n"
+        "print([s.name for s in made if s.name in runtime.JAX_HAS or s.name in os.environ])"
+    )
+    assert fresh(tmp_path, code) == ["mine", "60.0", "['JAX_NUM_CPU_DEVICES']"]

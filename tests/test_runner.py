@@ -140,6 +140,8 @@ def test_a_resumed_run_begins_as_wide_as_what_is_left(monkeypatch):
     rest = run(num_lanes=32, num_trials=40, done=whole[0][:30])
     assert widths == [32, 16]
     assert_same_run(rest, whole, range(30, 40))
+    assert run(num_lanes=32, num_trials=40, done=whole[0])[0] == whole[0]
+    assert widths == [32, 16]  # none for none
 
 
 def test_lane_and_order_change_nothing():
@@ -197,6 +199,14 @@ def resumed_run(snapshot_at, stop_at, lanes=(8, 8)):
 def test_resuming_from_a_snapshot_equals_the_unbroken_run(snapshot_at, stop_at):
     """Killed right after a snapshot, or long after it with more trials on record."""
     assert_same_run(resumed_run(snapshot_at, stop_at), reference())
+
+
+@pytest.mark.parametrize(("snapshot_at", "lanes"), [(1, (32, 32)), (3, (32, 32)), (3, (32, 16))])
+def test_a_run_that_is_narrowed_resumes_to_the_same_bits(monkeypatch, snapshot_at, lanes):
+    """From a snapshot before its lanes were narrowed, or after."""
+    widths = widths_of_programs(monkeypatch, 0.0)
+    assert_same_run(resumed_run(snapshot_at, 3, lanes), reference())
+    assert widths[:2] == [32, 16] and widths[2:] == [16]
 
 
 @pytest.mark.parametrize("lanes", [(8, 16), (16, 8)])

@@ -20,7 +20,7 @@ from lstm_jax.config import (
     refusals,
     row_configs,
 )
-from lstm_jax.experiment import default_workdir, this_command
+from lstm_jax.experiment import default_workdir, interrupted
 from lstm_jax.fitting.loop import fit
 from lstm_jax.fitting.problem import Fitted, Problem
 from lstm_jax.fitting.start import WeightsError, start_weights
@@ -29,7 +29,7 @@ from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import CONFIG
-from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.rows import say, stop_signals
 
 FREE_FIELDS = ("chunk", "rows")
 """Config fields that change no result: a resumed run may differ in them."""
@@ -168,9 +168,7 @@ def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Any]], workdir
             finally:
                 line.close()
             if fitted.result is None:
-                say(f"stopped; everything so far is saved in {workdir}")
-                say(f"the same command goes on:  {this_command()}")
-                return INTERRUPTED
+                return interrupted(workdir)
             entries.append(Entry(name, config, problem, fitted, folder.path))
     fitting.report(entries, workdir)
     print(f"\nTensorBoard:  tensorboard --logdir={shlex.quote(str(workdir))}")

@@ -39,7 +39,7 @@ def tensorboardx() -> Any:
 
 @contextmanager
 def _without(name: str) -> Iterator[None]:
-    """Makes a module that is not imported yet one that is not installed."""
+    """Makes a module that is not imported yet one that is not installed, for all threads."""
     if name in sys.modules:
         yield
         return

@@ -64,35 +64,43 @@ def ahead(
         arrays.append(array)
         return len(arrays) - 1
 
-    wanted = [*(atom for eqn in left for atom in eqn.invars), *jaxpr.outvars]
-    for atom in wanted:
+    def place(atom: Any) -> None:
         if not isinstance(atom, core.Literal) and atom in known and atom not in places:
             places[atom] = put(known[atom])
+
     copies = {}
     for n, eqn in enumerate(left):
-        matrix = eqn.invars[0]
-        if copied and _is_product(eqn, places):
+        needed = eqn.invars
+        if copied and _is_product(eqn, known):
+            matrix, needed = eqn.invars[0], eqn.invars[1:]
             whole = known[matrix]
             long = whole.shape[0] * whole.dtype.itemsize >= LONG_ROW
-            pieces = stacks.get(matrix, [whole]) if long else [whole]
+            rows = [put(piece.T) for piece in (stacks.get(matrix, [whole]) if long else [whole])]
             panels = _panels(whole)
+            if len(panels) == 1:
+                place(matrix)
             columns = [put(panel) for panel in panels] if len(panels) > 1 else [places[matrix]]
-            copies[n] = [put(piece.T) for piece in pieces], columns
+            copies[n] = rows, columns
+        for atom in needed:
+            place(atom)
+    for atom in jaxpr.outvars:
+        place(atom)
 
     def run(arrays: list[Array], *args: Any) -> Any:
-        values = {atom: arrays[place] for atom, place in places.items()}
+        values = {atom: arrays[m] for atom, m in places.items()}
         values |= zip(jaxpr.invars[num_weights:], jax.tree.leaves(args), strict=True)
 
         def value(atom: Any) -> Any:
             return atom.val if isinstance(atom, core.Literal) else values[atom]
 
         for n, eqn in enumerate(left):
-            inputs = [value(atom) for atom in eqn.invars]
-            if n in copies:
-                rows, columns = ([arrays[place] for place in part] for part in copies[n])
+            if n in copies:  # the matrix itself need not be there
+                rows, columns = ([arrays[m] for m in part] for part in copies[n])
                 how = eqn.params["precision"], eqn.params["preferred_element_type"]
-                results = [_by_copies(how, rows, columns, inputs[1])]
-            elif eqn.primitive.name == "dot_general":
+                values[eqn.outvars[0]] = _by_copies(how, rows, columns, value(eqn.invars[1]))
+                continue
+            inputs = [value(atom) for atom in eqn.invars]
+            if eqn.primitive.name == "dot_general":
                 results = [product(inputs[0], inputs[1], eqn.params)]
             else:
                 results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
@@ -123,7 +131,7 @@ def _computed(jaxpr: core.Jaxpr, known: dict[Any, Any]) -> tuple[list[Any], dict
     return left, stacks
 
 
-def _is_product(eqn: Any, known: dict[Any, int]) -> bool:
+def _is_product(eqn: Any, known: dict[Any, Any]) -> bool:
     """Whether it is a known matrix times a vector."""
     if eqn.primitive.name != "dot_general":
         return False

@@ -224,8 +224,10 @@ def _nets(
         if inputs.reset is None
         else jax.vmap(choose, (0, None, 0))(inputs.reset, fresh, before)
     )
-    x = jax.vmap(piecewise(cell.parts.project), (None, 0))(params, inputs.x)
-    h = jax.vmap(piecewise(cell.parts.recur), (None, 0))(params, begins)
+    # The pieces are for the memory of a CPU; a GPU has one product for all.
+    formed = piecewise if jax.default_backend() == "cpu" else rows_first
+    x = jax.vmap(formed(cell.parts.project), (None, 0))(params, inputs.x)
+    h = jax.vmap(formed(cell.parts.recur), (None, 0))(params, begins)
     ways = Ways(x, h, zeros(params).vectors)
     if not matrices:
         return ways, None

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType
 
 from lstm_jax.types import Array
 
@@ -34,8 +35,12 @@ def linear(w: Array, h: Array, precision: Any = None, preferred_element_type: An
       ((4, 2, 5), (5, 3))
     """
     how = {"precision": precision, "preferred_element_type": preferred_element_type}
-    varying = {jax.typeof(array).manual_axis_type for array in (w, h)}
-    if len(varying) > 1:  # inside `jax.shard_map`, which adds the gradients of replicas up
+    types = [jax.typeof(array) for array in (w, h)]
+    varying = {of.manual_axis_type for of in types}
+    explicit = any(AxisType.Explicit in of.sharding.mesh.axis_types for of in types)
+    # JAX's own gradient adds those of replicas up inside `jax.shard_map`, and knows where it
+    # lies on a mesh with explicit axes.
+    if explicit or len(varying) > 1:
         return _dot(w, h, **how)
     return _linear.bind(w, h, **how)
 
