@@ -95,13 +95,13 @@ def test_dry_run_says_a_line_a_row(capsys):
     assert main(PAPER, ["--dry_run", "--tables=7,9", "--trials=3"]) == 0
     *lines, total = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        "t9-6a",
         "t7-t100",
+        "t9-6a",
         "t9-6b",
         "t7-t500",
         "t7-t1000",
     ]
-    assert "adding:t100" in lines[1] and "93 | 93 weights" in lines[1] and "3 trials" in lines[1]
+    assert "adding:t100" in lines[0] and "93 | 93 weights" in lines[0] and "3 trials" in lines[0]
     assert total.startswith("5 rows, 15 trials, about ")
 
 
