@@ -24,6 +24,7 @@ EXTRAS = (SMALL_WHILE, NO_UNROLLING, FEWER_KERNELS)
 OURS = "LSTM_JAX_XLA_OPTIONS"
 """Where `configure` says what of XLA_FLAGS is its own, for the processes that inherit both."""
 
+DEVICES = "JAX_NUM_CPU_DEVICES"
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 JAX_HAS = {CACHE: None, SHORTEST: 1.0}
@@ -96,11 +97,11 @@ def settings(num_devices: int | None = None, *, small: bool = True) -> list[Sett
         why = "a time loop is launched as one CUDA graph and not kernel by kernel"
         wanted.append(Setting(WHILE_GRAPHS, "+WHILE", why))
     forced = "xla_force_host_platform_device_count" in flags
-    if not forced and "JAX_NUM_CPU_DEVICES" not in os.environ:
+    if not forced and DEVICES not in os.environ:
         count = num_devices or num_cores()
         what = "lanes are sharded" if small else "batches are spread"
         why = f"{what} over devices, so that every core works"
-        wanted.append(Setting("JAX_NUM_CPU_DEVICES", str(count), why))
+        wanted.append(Setting(DEVICES, str(count), why))
     if not small and mallopt() and not any(map(os.environ.get, (*MALLOC, "GLIBC_TUNABLES"))):
         why = "memory of one call serves the next: 20,000 page faults less in a training step"
         wanted += [Setting(name, str(value), why) for name, (_, value) in MALLOC.items()]
@@ -215,7 +216,8 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
         print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(2)
     made = settings(num_devices, small=small)
-    imported, before = "jax" in sys.modules, {name: os.environ.get(name) for name in (XLA, OURS)}
+    imported = "jax" in sys.modules
+    before = {name: os.environ.get(name) for name in (XLA, OURS, DEVICES)}
     extra = [f"{s.name}={s.value}" for s in made if s.name in EXTRAS]
     whole = [f"--{s.name}={s.value}" for s in made if s.name == WHILE_GRAPHS]
     flags = given_flags().split()
@@ -231,8 +233,8 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
             os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 
-    if _has_computed():  # what XLA has read stands, and is what these say
-        made = [setting for setting in made if not _is_flag(setting)]
+    if _has_computed():  # in a notebook, say: what XLA and JAX have read stands, and is on record
+        made = [s for s in made if not _is_flag(s) and s.name != DEVICES]
         os.environ.update({name: value for name, value in before.items() if value is not None})
         for name in [name for name, value in before.items() if value is None]:
             del os.environ[name]
@@ -240,11 +242,7 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
     for setting in list(made):
         name = setting.name.lower()
         if name == "jax_num_cpu_devices":
-            try:
-                jax.config.update(name, int(setting.value))
-            except RuntimeError:  # in a notebook, say, something was computed before
-                made.remove(setting)
-                del os.environ[setting.name]
+            jax.config.update(name, int(setting.value))
         elif setting.name in JAX_HAS:
             value = float(setting.value) if setting.name == SHORTEST else setting.value
             if imported and getattr(jax.config, name) not in (JAX_HAS[setting.name], value):

@@ -77,9 +77,11 @@ def ahead(
             long = whole.shape[0] * whole.dtype.itemsize >= LONG_ROW
             rows = [put(piece.T) for piece in (stacks.get(matrix, [whole]) if long else [whole])]
             panels = _panels(whole)
-            if len(panels) == 1:
+            if len(panels) > 1:
+                columns = [put(panel) for panel in panels]
+            else:
                 place(matrix)
-            columns = [put(panel) for panel in panels] if len(panels) > 1 else [places[matrix]]
+                columns = [places[matrix]]
             copies[n] = rows, columns
         for atom in needed:
             place(atom)
