@@ -1,4 +1,4 @@
-"""A batch spread over the devices of this process: two CPU devices on two cores, or GPUs."""
+"""A batch spread over devices: two CPU devices on two cores, or GPUs; and replicas of a program."""
 
 from typing import Any
 
@@ -71,3 +71,39 @@ def spreads(num_examples: int) -> bool:
     """
     count = jax.device_count()
     return count > 1 and num_examples % count == 0
+
+
+def alike(tree: Any, *others: Any) -> Any:
+    """The same arrays, each varying over all mesh axes that any of them varies over.
+
+    Inside `jax.shard_map` JAX knows which arrays are the same on every device, and asks of a loop
+    that its state stays the same or varies throughout: zeros to start from would be the same, and
+    the states that follow vary with the examples. Weights vary before the loop as well: where JAX
+    adds up their gradients over the devices, it then does so once and not at every step. Outside
+    `jax.shard_map` nothing is done.
+
+    Args:
+      tree: a pytree of arrays.
+      others: what they have to be alike with, beside each other.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax.sharding import PartitionSpec as P
+      >>> def total(xs):
+      ...     start = alike(jnp.float32(0), xs)
+      ...     return jax.lax.scan(lambda t, x: (t + x, None), start, xs)[0][None]
+      >>> mesh, axis = Mesh(jax.devices()[:1], "examples"), P("examples")
+      >>> jax.shard_map(total, mesh=mesh, in_specs=axis, out_specs=axis)(jnp.ones(3)).tolist()
+      [3.0]
+    """
+    axes = frozenset[str]().union(*map(_varies_over, jax.tree.leaves((tree, others))))
+
+    def vary(leaf: Any) -> Any:
+        missing = tuple(sorted(axes - _varies_over(leaf)))
+        return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return jax.tree.map(vary, tree) if axes else tree
+
+
+def _varies_over(leaf: Any) -> frozenset[str]:
+    return jax.typeof(leaf).manual_axis_type.varying

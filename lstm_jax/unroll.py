@@ -15,6 +15,7 @@ from lstm_jax.loops.persistent import by_persistent, require_hopper
 from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
 from lstm_jax.loops.step import choose as choose
+from lstm_jax.parallel import alike
 from lstm_jax.types import Array, Params, State
 
 
@@ -72,7 +73,7 @@ def scan_until(
         )
         return t + 1, carry, stacked
 
-    begin = (jnp.int32(0), carry, stacked)
+    begin = (jnp.int32(0), carry, alike(stacked, carry, xs))
     _, carry, stacked = jax.lax.while_loop(lambda state: state[0] < stop, body, begin)
     return carry, stacked
 
@@ -235,6 +236,9 @@ def unroll(
 ) -> tuple[State, Array]:  # state, ys [T, H]
     """Runs `cell` over one sequence: ``state_t, y_t = step(params, state_tm1, x_t)``.
 
+    A batch is a `jax.vmap` over it. Inside `jax.shard_map`, each device with its own sequences, the
+    gradients of weights that all have are added up over the devices, once after the loop.
+
     Args:
       cell: any `Cell`; a `Structure` is handed to its own `apply`.
       params: its weights.
@@ -302,6 +306,7 @@ def unroll(
             )
         return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
     inputs = Inputs(xs, valid, resets)
+    params, start, fresh, inputs = alike((params, start, fresh, inputs))
 
     def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:
         if chosen == "deferred":

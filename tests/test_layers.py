@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lstm_jax"
 # One direction: a module imports only from those before it and from its own package.
 PURE = (
     "types",
+    "parallel",
     "stored",
     "draws",
     "initial",
@@ -31,7 +32,6 @@ PURE = (
     "exams",
     "growth",
     "trial",
-    "parallel",
 )
 SHELL = (
     "runtime",

@@ -20,6 +20,7 @@ from lstm_jax.cells.lstm97 import (
     squash_h,
     stack_all,
 )
+from lstm_jax.parallel import alike
 from lstm_jax.types import Array
 
 
@@ -177,5 +178,5 @@ def add_by_symbol(symbols: Array, values: Array, num_symbols: int) -> Array:
             total = jax.lax.dynamic_update_slice(total, old + row[lane][None, None], where)
         return total, None
 
-    zero = jnp.zeros((num_lanes, num_symbols, num_values), values.dtype)
+    zero = alike(jnp.zeros((num_lanes, num_symbols, num_values), values.dtype), rows)
     return jnp.transpose(jax.lax.scan(step, zero, (symbols, rows))[0], (2, 1, 0))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
+from lstm_jax.parallel import alike
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
 from lstm_jax.unroll import as_vectors, unroll
@@ -34,6 +35,7 @@ def bptt(network: Network, timing: str) -> GradientRule:
     def rule(
         params: NetworkParams, example: Example, state: State | None = None
     ) -> tuple[Array, NetworkParams]:
+        params, example, state = alike((params, example, state))
         grads, outputs = jax.grad(_surrogate, has_aux=True)(params, network, timing, example, state)
         return outputs, grads
 

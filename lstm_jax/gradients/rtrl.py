@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from lstm_jax.gradients.rule import GradientRule, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
+from lstm_jax.parallel import alike
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, Params, State
@@ -62,7 +63,9 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
     def rule(
         params: NetworkParams, example: Example, state: State | None = None
     ) -> tuple[Array, NetworkParams]:
-        s, as_state = ravel_pytree(cell.initial_state() if state is None else state)
+        begin = cell.initial_state() if state is None else state
+        params, example, begin = alike((params, example, begin))
+        s, as_state = ravel_pytree(begin)
 
         def advance(w: Params, s: Array, x: Array) -> tuple[Array, Array]:
             new, y = cell.step(w, as_state(s), x)
@@ -82,10 +85,10 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
             outputs = readout.output(net)
             e = jnp.where(due, readout.delta(net, target), 0.0)
             grad_readout, back = pull_readout(-e)
-            direct, through = pull((jnp.zeros_like(new), back))
-
             units = jnp.eye(new.size, dtype=new.dtype)
-            by_w, by_s = jax.vmap(lambda unit: pull((unit, jnp.zeros_like(y))))(units)
+            units, no_new, no_y = alike((units, jnp.zeros_like(new), jnp.zeros_like(y)), y)
+            direct, through = pull((no_new, back))
+            by_w, by_s = jax.vmap(lambda unit: pull((unit, no_y)))(units)
 
             def grown(now: Array, p: Array) -> Array:
                 return jnp.where(valid, now + jnp.tensordot(by_s, p, 1), p)
@@ -113,6 +116,7 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
             readout=jax.tree.map(jnp.zeros_like, params.readout),
         )
 
+        start = alike(start, params)
         xs = (example.inputs, valid, due, example.targets if every_step else None)
         if ragged:
             final, outputs = scan_until(step, start, xs, example.length)

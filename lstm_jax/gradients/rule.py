@@ -14,7 +14,8 @@ class GradientRule(Protocol):
     """``(params, example, state=None) -> (outputs, grads)`` for one network and one sequence.
 
     Outputs are ``[K]`` for timing "end", ``[T, K]`` for "every_step". The gradients have the
-    tree of the weights and optax's sign: they are to be descended.
+    tree of the weights and optax's sign: they are to be descended. They are those of this sequence
+    alone, inside `jax.shard_map` too: adding up over devices is the caller's.
 
     Example:
       Every rule is made for a network and a timing; `bptt` and `rtrl` are the same gradient:

@@ -15,6 +15,7 @@ from lstm_jax.cells.trailing import Now, Slopes, outer, per_block, per_cell, pro
 from lstm_jax.gradients.outputs import at_last_step, output_nets, symbol_nets
 from lstm_jax.gradients.rule import GradientRule, require_lstm97, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
+from lstm_jax.parallel import alike
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
@@ -118,6 +119,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         state: State | None = None,
         rate: Array | float | NetworkParams | None = None,
     ) -> tuple[Array, NetworkParams]:
+        params, example, state, rate = alike((params, example, state, rate))
         if not spec.silent:
             return recursion(params, example, state, rate)
         rates = _heard(spec, rate) if isinstance(rate, NetworkParams) else rate
@@ -148,6 +150,7 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
         total = _nothing(params, symbols is not None) if every_step else None
         # The step's number is carried: one that is looped over would be T numbers in memory.
         start = (jnp.int32(0), now, last, _no_traces(params.cell, now, symbols is None), total)
+        start = alike(start, params)
         weights = trailing.weights_of(params.cell)
 
         def step(carry, inputs):
@@ -307,8 +310,9 @@ def _with_inputs(
     """
     (d_z, d_i), errors = left
     assert errors is not None
+    nothing = alike(jnp.zeros_like(errors.c[0]), errors.c)
     _, later = jax.lax.scan(
-        lambda total, e: (total + e, total + e), jnp.zeros_like(errors.c[0]), errors.c, reverse=True
+        lambda total, e: (total + e, total + e), nothing, errors.c, reverse=True
     )
     parts = [-later * d_z, jax.vmap(lambda e: per_block(spec, e))(-later * d_i)]
     if errors.o is not None:

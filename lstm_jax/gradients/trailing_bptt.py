@@ -11,6 +11,7 @@ from lstm_jax.cells.trailing import outer, per_block, per_cell, products
 from lstm_jax.gradients.outputs import at_last_step, output_nets
 from lstm_jax.gradients.rule import GradientRule, require_lstm97, require_mask, require_timing
 from lstm_jax.network import Network, NetworkParams
+from lstm_jax.parallel import alike
 from lstm_jax.readout import ReadoutParams
 from lstm_jax.tasks.task import Example
 from lstm_jax.types import Array, State
@@ -79,6 +80,7 @@ def trailing_bptt(network: Network, timing: str, *, ragged: bool = False) -> Gra
     def rule(
         params: NetworkParams, example: Example, state: State | None = None
     ) -> tuple[Array, NetworkParams]:
+        params, example, state = alike((params, example, state))
         length = example.length
         num_steps = jnp.max(length) if ragged else jnp.int32(example.inputs.shape[0])
         weights = trailing.weights_of(trailing.heard(spec, params.cell))
@@ -98,7 +100,7 @@ def trailing_bptt(network: Network, timing: str, *, ragged: bool = False) -> Gra
             return new, (_Step(now, a, new.c, new.h), network.readout.output(net), e)
 
         due = valid & require_mask(example)[:, None] if every_step else None
-        start = trailing.start(spec, params.cell.w_z, length.shape, state)
+        start = alike(trailing.start(spec, params.cell.w_z, length.shape, state), params)
         ahead = (xs, valid, example.targets if every_step else None, due)
         now, (taken, outputs, errors) = scan_until(forth, start, ahead, num_steps)
         if not every_step:
@@ -116,7 +118,7 @@ def trailing_bptt(network: Network, timing: str, *, ragged: bool = False) -> Gra
             )
             return _step_back(network, params.readout, weights, later, *here)
 
-        nothing = _nothing(params, weights, start)
+        nothing = alike(_nothing(params, weights, start), params)
         found = jax.lax.fori_loop(jnp.int32(0), num_steps, back, nothing)
         return outputs, _gradient(spec, params, found)
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from lstm_jax.loops.turned import inlined, is_product, product
+from lstm_jax.loops.turned import bound, inlined, is_product, product
 from lstm_jax.types import Array, Params
 
 LONG_ROW = 4096
@@ -105,8 +105,7 @@ def ahead(
             if eqn.primitive.name == "dot_general":
                 results = [product(inputs[0], inputs[1], eqn.params)]
             else:
-                results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-                results = results if eqn.primitive.multiple_results else [results]
+                results = bound(eqn, inputs)
             values |= zip(eqn.outvars, results, strict=True)
         results = [value(atom) for atom in jaxpr.outvars]
         return jax.tree.unflatten(jax.tree.structure(shape), results)
@@ -124,10 +123,7 @@ def _computed(jaxpr: core.Jaxpr, known: dict[Any, Any]) -> tuple[list[Any], dict
         if any(value is None for value in given):
             left.append(eqn)
             continue
-        results = eqn.primitive.bind(*given, **eqn.primitive.get_bind_params(eqn.params))
-        known |= zip(
-            eqn.outvars, results if eqn.primitive.multiple_results else [results], strict=True
-        )
+        known |= zip(eqn.outvars, bound(eqn, given), strict=True)
         if eqn.primitive.name == "concatenate" and eqn.params["dimension"] == 0:
             stacks[eqn.outvars[0]] = given
     return left, stacks

@@ -28,6 +28,7 @@ from lstm_jax.cells.cell import Cell, held
 from lstm_jax.loops.ahead import ahead
 from lstm_jax.loops.step import Inputs, choose, masked
 from lstm_jax.loops.turned import inlined, piecewise, rows_first
+from lstm_jax.parallel import alike
 from lstm_jax.types import Array, Params, State
 
 COSTLY = {
@@ -160,7 +161,8 @@ def _take_apart(
 
     def zeros(params: Params) -> Ways:
         leaves = jax.tree.leaves(params)
-        x, h = jax.tree.map(lambda net: jnp.zeros(net.shape, net.dtype), (from_x, from_h))
+        nets = jax.tree.map(lambda net: jnp.zeros(net.shape, net.dtype), (from_x, from_h))
+        leaves, (x, h) = alike((leaves, nets))
         return Ways(x, h, {n: leaves[n] for n in used if sizes[n] <= 1})
 
     def step(

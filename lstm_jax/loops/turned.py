@@ -98,12 +98,24 @@ def _evaluate(
         elif eqn.primitive.name in INLINED and isinstance(inner, core.Jaxpr):
             results = _evaluate(inner, (), inputs, formed)
         else:
-            results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-            results = results if eqn.primitive.multiple_results else [results]
+            results = bound(eqn, inputs)
             if eqn.primitive.name == "concatenate" and eqn.params["dimension"] == 0:
                 stacks[eqn.outvars[0]] = inputs
         values |= zip(eqn.outvars, results, strict=True)
     return [value(atom) for atom in jaxpr.outvars]
+
+
+def bound(eqn: Any, inputs: Sequence[Any]) -> list[Any]:
+    """What one equation of a program gives for these inputs.
+
+    Example:
+      >>> program = jax.make_jaxpr(jax.lax.sin)(1.0)
+      >>> float(bound(program.eqns[0], [0.0])[0])
+      0.0
+    """
+    with eqn.ctx.manager:  # the mesh that it was traced under
+        results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+    return list(results) if eqn.primitive.multiple_results else [results]
 
 
 def product(left: Array, right: Array, params: dict[str, Any]) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell, require_positive
 from lstm_jax.loops.step import choose
+from lstm_jax.parallel import alike
 from lstm_jax.structures.bidirectional import BidirectionalSpec
 from lstm_jax.structures.layer import LayerSpec, as_structure
 from lstm_jax.structures.stack import StackSpec
@@ -99,6 +100,7 @@ def truncated_bptt(
         )
         length = None if length is None else jnp.asarray(length, jnp.int32)
         start = part.initial_state() if state is None else state
+        params, xs, targets, start, length = alike((params, xs, targets, start, length))
         back = jnp.arange(1 - k2 // k1, 1, dtype=jnp.int32)
 
         def segment(params: Params, state: State, n: Array) -> tuple[State, Array]:
