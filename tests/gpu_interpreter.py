@@ -3,7 +3,7 @@
 The interpreter of jax 0.10 and 0.12 runs the blocks of a grid one after the other and has no
 semaphores between them. Here the blocks of a launch run as one cluster, each in a thread of its
 own; a semaphore is a counter that threads wait for, and a wait of `PATIENCE` seconds is a deadlock.
-From 0.12 on the interpreter looks for races by vector clocks, which a signal hands on to who waits;
+From 0.11 on the interpreter looks for races by vector clocks, which a signal hands on to who waits;
 it then also knows when a copy is through. A thread is evaluated here operation by operation: as
 compiled programs they would wait for each other in XLA's pool of as many threads as cores.
 """
@@ -27,7 +27,9 @@ from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 FINDS_RACES = hasattr(gpu_callbacks, "kernel_thread_finished")
-"""Whether this version's interpreter has clocks for copies: jax 0.12 has, 0.10 has not."""
+"""Whether this version's interpreter has clocks for copies: jax 0.11 and 0.12 have, 0.10 has not."""
+RAISES_RACES = hasattr(InterpretGPUParams, "on_race")
+"""Whether a race is an error: in jax 0.12; 0.11 prints it and goes on."""
 PATIENCE, HOPELESS = 60.0, 600.0
 """Seconds that a block waits for others, and that a launch may take."""
 NUMBERS = itertools.count()
