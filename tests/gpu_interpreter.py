@@ -27,7 +27,7 @@ from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 FINDS_RACES = hasattr(gpu_callbacks, "kernel_thread_finished")
-"""Whether this version's interpreter has clocks for copies: jax 0.11 and 0.12 have, 0.10 has not."""
+"""Whether this interpreter has clocks for copies: that of jax 0.11 and 0.12 has, of 0.10 not."""
 RAISES_RACES = hasattr(InterpretGPUParams, "on_race")
 """Whether a race is an error: in jax 0.12; 0.11 prints it and goes on."""
 PATIENCE, HOPELESS = 60.0, 600.0
