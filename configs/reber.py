@@ -84,7 +84,7 @@ READINGS = (
         "100,000, in the table's order, means 0.95, 1.36, 1.39, 1.14 and 1.45 times the paper's, "
         "where the text as it stands solves 4 of 150: `--config=configs/reber.py:table1 "
         "--config.direct=true --config.error_tolerance=0.25`. Why, and what else was tried: "
-        "[decision 14](decisions/0014-table-1.md). Not our default: two departures, found on this "
+        "docs/decisions/0014-table-1.md. Not our default: two departures, found on this "
         "table, one against its weight counts",
     ),
     Reading(

@@ -13,6 +13,7 @@ from lstm_jax.data import DATA_FLAG
 from lstm_jax.forecasting.command import Experiment, main
 
 EXPERIMENT = Experiment(
+    name="forecasting",
     usage=__doc__ or "",
     config_path="configs/forecasting.py",
     fields=config.FIELDS,

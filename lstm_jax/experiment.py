@@ -142,6 +142,19 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
     return Path("runs") / experiment.name / name
 
 
+def command_of(experiment: Any, command_line: CommandLine, config: Config) -> str:
+    """The command that these settings are of, as a page states it.
+
+    experiment: with a `name` and its `fields`.
+    """
+    arg = config.rows[0]
+    plain = command_line.get_config(arg)
+    changed = [name for name in experiment.fields if config[name] != plain[name]]
+    settings = [f"--config.{name}={show(config[name])}" for name in changed]
+    start = f"python -m experiments.{experiment.name} --config={command_line.config_path}:{arg}"
+    return " ".join([start, *map(shlex.quote, settings)])
+
+
 def _run_rows(rows: Sequence[Row], workdir: Path) -> int:
     paths = [workdir / row.name if len(rows) > 1 else workdir for row in rows]
     with ExitStack() as opened, stop_signals() as stopped:

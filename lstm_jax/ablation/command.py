@@ -20,14 +20,13 @@ from lstm_jax.ablation.pictures import heat_map
 from lstm_jax.ablation.running import line_of, load, run_group
 from lstm_jax.build import build_trial
 from lstm_jax.config import (
-    CommandLine,
     Config,
     ConfigError,
     Field,
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import command_of, default_workdir, this_command
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
@@ -63,7 +62,7 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         groups = groups_of(
             ablation, command_line.config, points, "sweep", command_line.config.num_seeds
         )
-        workdir = Path(command_line.workdir or _default_workdir(ablation, command_line))
+        workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
         for group in groups:  # what one of them refuses must not come after an hour
             build_trial(group.config)
         if command_line.dry_run:
@@ -72,7 +71,8 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
             done = _run(ablation, command_line.config, groups, points, workdir)
             if not done:
                 return INTERRUPTED
-        return _report(ablation, command_line.config, workdir)
+        command = command_of(ablation, command_line, command_line.config)
+        return _report(command_line.config, command, workdir)
 
 
 def _check(ablation: Ablation, config: Config) -> None:
@@ -82,10 +82,6 @@ def _check(ablation: Ablation, config: Config) -> None:
             raise ConfigError(f"config.{name}: must be one or more different values")
     points = points_of(ablation, config)
     groups_of(ablation, config, points, "sweep", config.num_seeds)
-
-
-def _default_workdir(ablation: Ablation, command_line: CommandLine) -> Path:
-    return Path("runs") / ablation.name / (command_line.config_arg or "run")
 
 
 def _describe(groups: Sequence[Group], config: Config, workdir: Path) -> int:
@@ -183,7 +179,7 @@ def _cap(lines: Sequence[Mapping[str, Any]]) -> int:
     return max(line["settings"]["max_sequences"] for line in lines)
 
 
-def _report(ablation: Ablation, config: Config, workdir: Path) -> int:
+def _report(config: Config, command: str, workdir: Path) -> int:
     lines = load(workdir / RECORDS)
     if not any(line["stage"] == "sweep" for line in lines):
         refuse(workdir, "has no finished group to report on")
@@ -193,8 +189,7 @@ def _report(ablation: Ablation, config: Config, workdir: Path) -> int:
         lines,
         baseline=config.cells[0],
         cap=cap,
-        command=f"python -m experiments.{ablation.name} --config={ablation.config_path}:"
-        f"{config.rows[0]}",
+        command=command,
     )
     contents = {PICTURE: png_of(heat_map(results_of(lines, cap), _axis(lines)))}
     for name, content in {PAGE: page.encode(), **contents}.items():

@@ -13,14 +13,13 @@ import numpy as np
 
 from lstm_jax import runtime
 from lstm_jax.config import (
-    CommandLine,
     Config,
     Fields,
     parse_command_line,
     refusals,
     row_configs,
 )
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import default_workdir, this_command
 from lstm_jax.forecasting.pictures import forecast_picture
 from lstm_jax.forecasting.problem import Forecasting, build_forecasting, check_forecasting
 from lstm_jax.forecasting.running import NETWORK, run_origins
@@ -38,6 +37,7 @@ FREE_FIELDS = ("rows",)
 class Experiment(NamedTuple):
     """The experiment as a command: what its help says, and its settings."""
 
+    name: str
     usage: str
     config_path: str
     fields: Fields
@@ -71,7 +71,9 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         if command_line.dry_run:
             print("\n".join(describe(config, problem) for config, problem in rows))
             return 0
-        return _run_rows(rows, Path(command_line.workdir or _default_workdir(command_line)))
+        return _run_rows(
+            rows, Path(command_line.workdir or default_workdir(experiment, command_line))
+        )
 
 
 def describe(config: Config, problem: Forecasting) -> str:
@@ -94,11 +96,6 @@ def _require_statsmodels(config: Config) -> None:
                 "config.baselines: autoreg needs statsmodels, pip install 'lstm-jax[data]'; "
                 f"without it --config.baselines={others}"
             ) from None
-
-
-def _default_workdir(command_line: CommandLine) -> str:
-    csv: Any = command_line.config["csv"]
-    return f"runs/forecasting/{Path(csv).stem if csv else command_line.config_arg or 'run'}"
 
 
 def _run_rows(rows: Sequence[tuple[Config, Forecasting]], workdir: Path) -> int:

@@ -13,15 +13,13 @@ import jax
 from lstm_jax import runtime
 from lstm_jax.build import build_trial
 from lstm_jax.config import (
-    CommandLine,
     Config,
     Field,
     make_config,
     parse_command_line,
     refusals,
-    show,
 )
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import command_of, default_workdir, this_command
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
 from lstm_jax.record.archive import pretty, write_whole
@@ -53,7 +51,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
     )
     runtime.configure()
     config = command_line.config
-    workdir = Path(command_line.workdir or _default_workdir(study, command_line))
+    workdir = Path(command_line.workdir or default_workdir(study, command_line))
     report = command_line.extra["report"]
     with refusals():
         if report and not command_line.overrides:
@@ -65,11 +63,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
             return _describe(groups, workdir)
         if not report and not _run(groups, config, workdir):
             return INTERRUPTED
-        return _report(study, groups, config, _command(study, command_line, config), workdir)
-
-
-def _default_workdir(study: Study, command_line: CommandLine) -> Path:
-    return Path("runs") / study.name / (command_line.config_arg or "run")
+        return _report(study, groups, config, command_of(study, command_line, config), workdir)
 
 
 def _describe(groups: Sequence[Group], workdir: Path) -> int:
@@ -137,15 +131,6 @@ def _config_on_file(study: Study, workdir: Path) -> Config | None:
         return None
     except (OSError, ValueError, AttributeError, TypeError):
         refuse(path, "is damaged; restore it, or give the settings on the command line")
-
-
-def _command(study: Study, command_line: CommandLine, config: Config) -> str:
-    """The command that these settings are of."""
-    arg = config.rows[0]
-    plain = command_line.get_config(arg)
-    changed = [name for name in study.fields if config[name] != plain[name]]
-    settings = "".join(f" --config.{name}={show(config[name])}" for name in changed)
-    return f"python -m experiments.{study.name} --config={study.config_path}:{arg}{settings}"
 
 
 def _line_to_report(group: Group, on_file: Sequence[Line]) -> Line | None:
