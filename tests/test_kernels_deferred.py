@@ -1,5 +1,6 @@
 """`unroll(kernel="deferred")` is the scan: values, gradients, whatever is wrapped around it."""
 
+import copy
 import re
 from functools import partial
 
@@ -7,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 from jax.experimental import rnn
 
 from lstm_jax import CELLS, adding, gru, lstm, lstm97, network, readout, unroll
+from lstm_jax.cells.cell import from_parts
 from lstm_jax.cells.wrappers import layer_norm, variational_dropout, zoneout
 from lstm_jax.gradients import traces
 from lstm_jax.loops.ahead import ahead
@@ -342,3 +345,69 @@ def test_a_matrix_held_in_panels_is_not_held_again(monkeypatch):
     y, pull = jax.vjp(lambda h: run(arrays, h), h)
     np.testing.assert_allclose(y, w @ h, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(pull(y)[0], w.T @ np.asarray(y), rtol=1e-5, atol=1e-5)
+
+
+def closing_over(what, a):
+    """A GRU that closes over a number."""
+    cell = gru(D, H)
+    if what == "initial state":
+        states = cell.initial_state
+        return cell._replace(initial_state=lambda: jax.tree.map(lambda s: s + a, states()))
+    parts = cell.parts
+    wider = {
+        "project": lambda p, x: jax.tree.map(lambda net: a * net, parts.project(p, x)),
+        "recur": lambda p, s: jax.tree.map(lambda net: a * net, parts.recur(p, s)),
+        "combine": lambda p, s, from_x, from_h: parts.combine(
+            p, s, from_x, jax.tree.map(lambda net: net + (a * jnp.ones((H, H))) @ s.h, from_h)
+        ),
+    }
+    fields = ("name", "input_size", "output_size", "init", "initial_state", "truncate")
+    return from_parts(
+        parts._replace(**{what: wider[what]}), **{name: getattr(cell, name) for name in fields}
+    )
+
+
+@pytest.mark.parametrize("what", ["project", "recur", "combine", "initial state"])
+def test_what_a_cell_closes_over_is_learned(what):
+    """Its gradient is the slope of the loss; those of the weights are as in the scan."""
+    params, _, xs, w = batch_of(gru(D, H))
+
+    def loss(a, params, kernel):
+        cell = closing_over(what, a)
+
+        def one(x, resets):
+            return unroll(cell, params, x, kernel=kernel, resets=resets)[1]
+
+        return jnp.sum(w * jax.vmap(one, 1, 1)(xs, RESETS))
+
+    program = quick(jax.grad(loss, argnums=(0, 1)), static_argnums=2)
+    to_a, to_params = program(1.3, params, "deferred")
+    slope = (loss(1.3 + 1e-4, params, "scan") - loss(1.3 - 1e-4, params, "scan")) / 2e-4
+    np.testing.assert_allclose(to_a, slope, rtol=1e-5)
+    _, expected = program(1.3, params, "scan")
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-9), to_params, expected)
+
+
+def test_a_sequence_of_no_steps_is_its_initial_state():
+    cell = lstm(D, H)
+    params, states, *_ = batch_of(cell)
+    start = jax.tree.map(lambda leaf: leaf[0], states)
+    state, ys = unroll(cell, params, jnp.ones((0, D)), start, kernel="deferred")
+    assert ys.shape == (0, H)
+    jax.tree.map(np.testing.assert_array_equal, state, start)
+
+
+def test_an_export_leaves_the_number_of_steps_open():
+    cell = lstm(D, H)
+    params, _, xs, _ = batch_of(cell)
+    run = jax.jit(lambda xs: unroll(cell, params, xs, kernel="deferred")[1])
+    (steps,) = export.symbolic_shape("T")
+    exported = export.export(run)(jax.ShapeDtypeStruct((steps, D), xs.dtype))
+    np.testing.assert_allclose(exported.call(xs[:5, 0]), run(xs[:5, 0]), rtol=1e-12)
+
+
+def test_a_copy_of_a_cell_is_computed_as_the_cell_is():
+    cell = lstm(D, H)
+    leaves, tree = jax.tree.flatten(cell)
+    for copied in (copy.deepcopy(cell), jax.tree.unflatten(tree, leaves)):
+        assert kernel_for(copied, "spread") == "deferred"

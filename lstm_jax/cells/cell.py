@@ -179,7 +179,7 @@ def steps_by_parts(cell: Cell) -> bool:
       >>> steps_by_parts(cell), steps_by_parts(cell._replace(step=lambda p, s, x: (s, x)))
       (True, False)
     """
-    return cell.parts is not None and getattr(cell.step, "parts", None) is cell.parts
+    return cell.parts is not None and getattr(cell.step, "parts", None) == cell.parts
 
 
 def products(weights: Mapping[str, Array | None], source: Array) -> dict[str, Array]:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells.cell import Cell, held
+from lstm_jax.cells.cell import Cell, Parts, held
 from lstm_jax.loops.ahead import ahead
 from lstm_jax.loops.step import Inputs, choose, masked
 from lstm_jax.loops.turned import inlined, piecewise, rows_first
@@ -47,6 +47,7 @@ class Ways(NamedTuple):
     x: dict[str, Array]  # zeros added to project(params, x)
     h: dict[str, Array]  # zeros added to recur(params, state)
     vectors: dict[int, Array]  # biases, peepholes, gains in `combine`: the leaves themselves
+    fresh: State | None  # what resets set the state to, where that is learned
 
 
 class Kept(NamedTuple):
@@ -89,19 +90,24 @@ def deferred(
     if inputs.valid is not None:
         valid = inputs.valid.reshape(-1, *[1] * (inputs.x.ndim - 1))
         inputs = inputs._replace(x=jnp.where(valid, inputs.x, jnp.zeros_like(inputs.x)))
-    constant, seen, begin = jax.lax.stop_gradient((params, inputs, start))
+    num_steps, *shape = inputs.x.shape
+    x = alike(jnp.zeros(shape, inputs.x.dtype), start)
+    cell, params = _closed(cell, params, x, start)
+    learned = inputs.reset is not None and bool(jax.closure_convert(cell.initial_state)[1])
+    given = fresh if learned else None
+    constant, seen, begin, fresh = jax.lax.stop_gradient((params, inputs, start, fresh))
     looped = cell
     if jnp.issubdtype(inputs.x.dtype, jnp.integer):
         cell, looped = _of_symbols(cell), _of_symbols(cell, constant)
-    copied = inputs.x.shape[0] >= COPIED_FROM and jax.default_backend() == "cpu"
-    ready, step, zeros, matrices = _take_apart(
-        looped, constant, begin, fresh, inputs.x[0], copied=copied
-    )
+    few = isinstance(num_steps, int) and num_steps < COPIED_FROM  # `jax.export` has symbols for T
+    copied = jax.default_backend() == "cpu" and not few
+    ready, step, zeros, matrices = _take_apart(looped, constant, begin, fresh, x, copied=copied)
     pulled: list[Any] = []
 
     def forwards(state: State, now: Inputs) -> tuple[State, Any]:
+        ways = zeros(constant)._replace(fresh=fresh if learned else None)
         (after, y), pull = jax.vjp(
-            lambda state, ways: step(ready, constant, ways, state, now), state, zeros(constant)
+            lambda state, ways: step(ready, constant, ways, state, now), state, ways
         )
         leaves, tree = jax.tree.flatten(pull)
         sources = _sources(leaves, ((constant, ready), now, state))
@@ -113,9 +119,32 @@ def deferred(
     kept = Kept((constant, ready), seen, before, residuals)
     again = partial(step, ready)
     ways, inner = _nets(cell, params, again, zeros, matrices, inputs, fresh, before)
+    ways = ways._replace(fresh=given)
     tree, sources = pulled[-1]
     attach = _attached(tree, sources, reverse)
     return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
+
+
+def _closed(cell: Cell, params: Params, x: Array, state: State) -> tuple[Cell, Params]:
+    """The cell with what its parts close over, where that may be learned, among its weights."""
+    assert cell.parts is not None
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        x = jnp.zeros(cell.input_size, jax.tree.leaves(params)[0].dtype)
+    project, of_x = jax.closure_convert(cell.parts.project, params, x)
+    recur, of_h = jax.closure_convert(cell.parts.recur, params, state)
+    nets = (
+        jax.eval_shape(cell.parts.project, params, x),
+        jax.eval_shape(cell.parts.recur, params, state),
+    )
+    combine, of_c = jax.closure_convert(cell.parts.combine, params, state, *nets)
+    if not (of_x or of_h or of_c):
+        return cell, params
+    parts = Parts(
+        lambda params, x: project(params[0], x, *params[1]),
+        lambda params, state: recur(params[0], state, *params[2]),
+        lambda params, state, *nets: combine(params[0], state, *nets, *params[3]),
+    )
+    return cell._replace(parts=parts), (params, *jax.tree.map(jnp.asarray, (of_x, of_h, of_c)))
 
 
 def _of_symbols(cell: Cell, constant: Params | None = None) -> Cell:
@@ -163,7 +192,7 @@ def _take_apart(
         leaves = jax.tree.leaves(params)
         nets = jax.tree.map(lambda net: jnp.zeros(net.shape, net.dtype), (from_x, from_h))
         leaves, (x, h) = alike((leaves, nets))
-        return Ways(x, h, {n: leaves[n] for n in used if sizes[n] <= 1})
+        return Ways(x, h, {n: leaves[n] for n in used if sizes[n] <= 1}, None)
 
     def step(
         ready: Any, inside: Params, ways: Ways, state: State, now: Inputs
@@ -180,7 +209,7 @@ def _take_apart(
             gates = combine(inside, state, from_x, from_h)
             return held(state, gates), gates["h"]
 
-        return masked(advance, fresh)(state, now)
+        return masked(advance, fresh if ways.fresh is None else ways.fresh)(state, now)
 
     keep = jax.checkpoint(
         step, policy=lambda primitive, *_, **__: primitive.name in COSTLY, prevent_cse=False
@@ -230,7 +259,7 @@ def _nets(
     formed = piecewise if jax.default_backend() == "cpu" else rows_first
     x = jax.vmap(formed(cell.parts.project), (None, 0))(params, inputs.x)
     h = jax.vmap(formed(cell.parts.recur), (None, 0))(params, begins)
-    ways = Ways(x, h, zeros(params).vectors)
+    ways = Ways(x, h, zeros(params).vectors, None)
     if not matrices:
         return ways, None
     constant, seen = jax.lax.stop_gradient((params, inputs))
@@ -277,9 +306,10 @@ def _attached(tree: Any, sources: list[tuple[int, int] | None], reverse: bool) -
         d_start, (stacked, d_afters) = jax.lax.scan(backwards, d_final, inputs, reverse=not reverse)
         ways_tree, numbers = places[-1]
         d_ways: Ways = jax.tree.unflatten(ways_tree, [stacked[n] for n in numbers])
-        sums = jax.tree.map(lambda steps: jnp.sum(steps, axis=0), d_ways.vectors)
+        once_for_all = d_ways.vectors, d_ways.fresh
+        vectors, fresh = jax.tree.map(lambda steps: jnp.sum(steps, axis=0), once_for_all)
         d_inner = (d_afters, d_ys) if has_inner else None
-        return None, d_start, d_ways._replace(vectors=sums), d_inner, None, None
+        return None, d_start, d_ways._replace(vectors=vectors, fresh=fresh), d_inner, None, None
 
     attach.defvjp(fwd, bwd)
     return attach
