@@ -70,7 +70,10 @@ def draw_output(panel: Axes, seen: Look) -> None:
     if num_outputs == 1 and np.isfinite(targets).sum() == 1:
         end = len(t) - 1
         answer, target = outputs[end, 0], targets[end, 0]
-        say(panel, end, answer, f"answer {answer:.3f}, target {target:.3f} ", color, left=True)
+        low, high = panel.get_ylim()
+        text = f"answer {answer:.3f}, target {target:.3f} "
+        below = answer > (low + high) / 2  # above there would be the title
+        say(panel, end, answer, text, color, left=True, below=below)
     if POOLING in seen.arrays:
         title += "; lines: were the sequence to end there"
     if num_outputs > 1:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LINES = 10  # units of a panel
+FOLLOWS = 0.8
+"""Correlation from which a unit is said to hold what a task counts."""
 
 
 def draw_sequence(seen: Look) -> Figure:
@@ -93,7 +95,9 @@ def _draw_memory(panel: Axes, seen: Look, name: str) -> None:
         width, alpha = (2.4, 1.0) if bold else (0.8, 0.4)
         panel.plot(t, values[:, unit], color=color, linewidth=width, alpha=alpha, zorder=2 + bold)
     title = _units_said(said(name, seen.arrays), values.shape[1], best)
-    if scale is not None and seen.truth is not None:
+    if scale is not None and abs(fit) < FOLLOWS:
+        title += f"; none follows the {seen.meta['truth']} (correlation {fit:.2f} at best)"
+    elif scale is not None and seen.truth is not None:
         slope, offset = scale
         line: Any = slope * seen.truth + offset
         panel.plot(t, line, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), zorder=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ def new_figure(
     """A figure and its panels, row by row; in one column they share the time axis.
 
     Args:
-      title: above all of it, on the left.
+      title: above all of it, on the left; its lines are broken where the figure ends.
       heights: of the rows, in inches.
       columns: panels in a row.
       width: in inches.
@@ -75,6 +76,10 @@ def new_figure(
             squeeze=False,
             height_ratios=list(heights),
         )
+        lines = [
+            part for line in title.split("\n") for part in textwrap.wrap(line, int(12.5 * width))
+        ]
+        title = "\n".join(lines)
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, color=INK, linespacing=1.35)
     return figure, list(panels.ravel())
 
@@ -119,15 +124,20 @@ def say(
     *,
     side: bool = False,
     left: bool = False,
+    below: bool = False,
 ) -> None:
-    """A number beside a point: above or below it, or to its side."""
+    """A number beside a point: above or below it, or to its side.
+
+    left: it ends at the point, above it, or below it if `below`.
+    """
     from matplotlib.patheffects import withStroke
 
-    up = y >= 0 or side or left
+    up = not below if left else y >= 0 or side
+    shift = 14 if up else -14
     panel.annotate(
         text,
         (t, y),
-        xytext=(5, 3) if side else (-4, 14) if left else (0, 5 if up else -5),
+        xytext=(5, 3) if side else (-4, shift) if left else (0, 5 if up else -5),
         textcoords="offset points",
         color=color,
         fontsize=8.5,
