@@ -16,6 +16,7 @@ from lstm_jax.cells import CELLS
 from lstm_jax.kernels import many_answers
 from lstm_jax.network import network
 from lstm_jax.readout import readout
+from lstm_jax.structures import bidirectional
 from lstm_jax.tasks import Example
 from lstm_jax.unroll import unroll
 from tests import golden
@@ -109,6 +110,34 @@ def test_cell_says_its_name_and_sizes(variant):
     assert jax.tree.structure(after) == jax.tree.structure(start)
     for leaf in jax.tree.leaves(start):
         assert not leaf.any()  # the paper resets activations and internal states to zero
+
+
+@every_variant
+def test_no_two_arrays_share_a_buffer(variant):
+    """Each array of fresh weights and states is a result of its own: none is handed out twice."""
+    cell = make_cell(variant)
+    for part in (cell, bidirectional(cell, cell)):
+        for make, *given in ((part.init, jax.random.key(0)), (part.initial_state,)):
+            made = jax.make_jaxpr(make)(*given).jaxpr.outvars
+            assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize("variant", ["mgu", "lstm97"])
+def test_fresh_weights_and_states_can_be_donated(variant):
+    """XLA takes no buffer twice."""
+    cell = make_cell(variant)
+    made = cell.init(jax.random.key(0)), cell.initial_state()
+    moved = jax.jit(partial(jax.tree.map, lambda leaf: leaf - 0.5), donate_argnums=0)(made)
+    assert_close(moved[1], jax.tree.map(lambda leaf: leaf - 0.5, cell.initial_state()))
+
+
+def test_biases_stated_as_an_array_outlive_the_weights():
+    stated = jnp.array([-1.0, -2.0])
+    params = CELLS["lstm97"](3, 2, 2, input_gate_bias=stated, output_gate_bias=stated).init(
+        jax.random.key(0)
+    )
+    pointers = {a.unsafe_buffer_pointer() for a in (stated, params.b_i, params.b_o)}
+    assert len(pointers) == 3
 
 
 @every_variant

@@ -190,15 +190,16 @@ def lstm97(
         drawn: dict[str, Any] = draw(key, init_range, shapes)
         for name, values in (("b_i", input_gate_bias), ("b_o", output_gate_bias)):
             if values is not None:
-                stated = jnp.asarray(values, drawn[name].dtype)
+                stated = jnp.array(values, drawn[name].dtype)  # a copy: params may be donated
                 drawn[name] = drawn[name] + stated if gate_bias == "added" else stated
         absent: dict[str, Any] = dict.fromkeys(Lstm97Params._fields)
         return Lstm97Params(**absent | drawn)
 
     def initial_state() -> Lstm97State:
-        gate = jnp.zeros(num_blocks) + initial_gate
-        cells = jnp.zeros(num_cells)
-        return Lstm97State(c=cells, i=gate, o=gate if output_gate else None, h=cells)
+        # An array each: a buffer that is in a state twice cannot be donated.
+        i, o = (jnp.zeros(num_blocks) + initial_gate for _ in "io")
+        c, h = (jnp.zeros(num_cells) for _ in "ch")
+        return Lstm97State(c=c, i=i, o=o if output_gate else None, h=h)
 
     def project(params: Lstm97Params, x: Array) -> dict[str, Array]:
         return products({"i": params.w_i, "o": params.w_o, "z": params.w_z}, x)

@@ -56,8 +56,8 @@ def mgu(input_size: int, hidden_size: int) -> Cell:
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> MguParams:
         shapes: dict[str, tuple[int, ...]] = {f"w_{a}": (hidden_size, input_size) for a in "fn"}
         shapes |= {f"r_{a}": (hidden_size, hidden_size) for a in "fn"}
-        zero = jnp.zeros(hidden_size)
-        return MguParams(**draw(key, init_range, shapes), b_f=zero, b_n=zero)
+        biases = {f"b_{a}": jnp.zeros(hidden_size) for a in "fn"}
+        return MguParams(**draw(key, init_range, shapes) | biases)
 
     def initial_state() -> MguState:
         return MguState(h=jnp.zeros(hidden_size))

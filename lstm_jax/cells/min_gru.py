@@ -63,8 +63,8 @@ def min_gru(input_size: int, hidden_size: int) -> Cell:
 
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> MinGruParams:
         weights = draw(key, init_range, {f"w_{a}": (hidden_size, input_size) for a in "zn"})
-        zero = jnp.zeros(hidden_size)
-        return MinGruParams(**weights, b_z=zero, b_n=zero)
+        biases = {f"b_{a}": jnp.zeros(hidden_size) for a in "zn"}
+        return MinGruParams(**weights | biases)
 
     def initial_state() -> MinGruState:
         return MinGruState(h=jnp.zeros(hidden_size))

@@ -69,8 +69,8 @@ def min_lstm(input_size: int, hidden_size: int) -> Cell:
 
     def init(key: Array, init_range: float | Array = hidden_size**-0.5) -> MinLstmParams:
         weights = draw(key, init_range, {f"w_{a}": (hidden_size, input_size) for a in "fin"})
-        zero = jnp.zeros(hidden_size)
-        return MinLstmParams(**weights, b_f=zero, b_i=zero, b_n=zero)
+        biases = {f"b_{a}": jnp.zeros(hidden_size) for a in "fin"}
+        return MinLstmParams(**weights | biases)
 
     def initial_state() -> MinLstmState:
         return MinLstmState(h=jnp.zeros(hidden_size))

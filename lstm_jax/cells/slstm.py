@@ -98,7 +98,7 @@ def slstm(
         return SlstmParams(**draw(key, init_range, shapes) | biases)
 
     def initial_state() -> SlstmState:
-        return SlstmState(*[jnp.zeros(hidden_size)] * 4)
+        return SlstmState(*(jnp.zeros(hidden_size) for _ in SlstmState._fields))
 
     def project(params: SlstmParams, x: Array) -> dict[str, Array]:
         return products({"z": params.w_z, "i": params.w_i, "f": params.w_f, "o": params.w_o}, x)
