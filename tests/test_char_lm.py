@@ -23,6 +23,7 @@ from lstm_jax.language.model import language, text_model
 from lstm_jax.language.problem import build_corpus, build_problem, made_text
 from lstm_jax.parallel import spreads
 from lstm_jax.structures import layer, stack
+from tests.generators import assert_default_generator_is_of_no_concern
 
 V, E, H = 5, 3, 4
 TEXT = np.random.default_rng(1).integers(0, V, 61)
@@ -146,6 +147,16 @@ def test_dropout_is_drawn_by_key_and_only_in_training():
     assert np.array_equal(*calls)
     assert np.array_equal(noisy[0], noisy[1])
     assert not np.allclose(noisy[0], noisy[2]) and not np.allclose(noisy[0], calls[0])
+
+
+def test_the_default_generator_changes_no_result():
+    """A key says by itself what it is of; a user may set another default for keys of their own."""
+    model = language(V, layer(gru(E, H)), embedding_size=E, dropout=0.5)
+    key = jax.random.key(0, impl="threefry2x32")
+    given = model.init(key), model.start(1), jnp.asarray(TEXT[:8])[:, None]
+    assert_default_generator_is_of_no_concern(model.apply, *given, key)
+    with jax.default_prng_impl("rbg"):
+        jax.eval_shape(model.apply, *given, jax.random.key(7))
 
 
 # ---- the text

@@ -24,7 +24,8 @@ from lstm_jax.music.model import music, piece_model
 from lstm_jax.music.odyssey import asks_for_search
 from lstm_jax.music.page import markdown, picture
 from lstm_jax.music.sampling import sample_piece
-from lstm_jax.structures import layer
+from lstm_jax.structures import layer, stack
+from tests.generators import assert_default_generator_is_of_no_concern
 from tests.tolerances import FALSE_ALARM_RATE
 
 
@@ -84,6 +85,13 @@ def test_training_alone_is_noisy_dropped_and_transposed():
     assert same[0] == pytest.approx(same[1], rel=1e-5)
     other = [float(one(params, (), batch, key)[0]) for one in (as_is, shifted)]
     assert other[0] != pytest.approx(other[1], rel=1e-5)
+
+
+def test_the_default_generator_changes_no_result():
+    model = music(stack(layer(lstm(88, 4)), layer(lstm(4, 3)), dropout=0.5), dropout=0.4)
+    params, key = model.init(jax.random.key(0)), jax.random.key(1, impl="threefry2x32")
+    xs = jnp.asarray(padded(pieces(1))[0][0], jnp.float32)
+    assert_default_generator_is_of_no_concern(model.net, params, xs, key)
 
 
 def test_a_bootstrap_interval_covers_a_known_mean():

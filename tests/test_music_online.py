@@ -35,6 +35,7 @@ from lstm_jax.music.protocol import (
     settings_of,
 )
 from lstm_jax.music.search import TRIALS, Data, load_trials, run_group
+from tests.generators import assert_default_generator_is_of_no_concern
 from tests.oracles.cells.lstm import lstm as lstm_oracle
 from tests.tolerances import FALSE_ALARM_RATE
 
@@ -142,6 +143,11 @@ def test_noise_enters_the_training_alone():
     assert float(abs(quiet.params.cell.w_z - loud.params.cell.w_z).max()) > 1e-5
     still = [run(noise=noise, rate=1e-30)[0] for noise in (0.0, 0.7)]
     assert float(still[0].best_valid) == float(still[1].best_valid)
+
+
+def test_the_default_generator_changes_no_result():
+    _, step = program("V", 4, 12, 12)
+    assert_default_generator_is_of_no_concern(step.__wrapped__, *run())
 
 
 def test_when_a_trial_ends():

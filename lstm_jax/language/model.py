@@ -151,9 +151,7 @@ def run_layers(
         return structure.apply(params, xs, state, key=key, **loop)
 
     keys = (
-        None
-        if key is None
-        else jax.random.split(jax.random.wrap_key_data(draws.fold_in(key, 2)), xs.shape[1])
+        None if key is None else jax.random.split(draws.wrap(draws.fold_in(key, 2)), xs.shape[1])
     )
     if is_spread(xs.shape[1]):
         xs, state, keys = spread(xs, axis=1), spread(state), spread(keys)

@@ -71,7 +71,7 @@ def music(structure: Structure, *, dropout: float = 0.0, input_dropout: float = 
     def net(params: MusicParams, xs: Array, key: Array | None = None) -> Array:
         if key is not None:
             xs = dropped(draws.fold_in(key, 0), input_dropout, xs)
-        inner = None if key is None else jax.random.wrap_key_data(draws.fold_in(key, 1))
+        inner = None if key is None else draws.wrap(draws.fold_in(key, 1))
         _, hs = structure.apply(params.layers, xs, key=inner)
         if key is not None:
             hs = dropped(draws.fold_in(key, 2), dropout, hs)

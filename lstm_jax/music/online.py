@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
+from lstm_jax import draws
 from lstm_jax.music.frames import frame_nll, next_frames, piece_nll
 from lstm_jax.network import Network, NetworkParams
 from lstm_jax.types import Array, Params
@@ -35,7 +36,7 @@ class Hyper(NamedTuple):
 class Learner(NamedTuple):
     """Everything a trial is."""
 
-    key: Array  # data of its PRNG key
+    key: Array  # data of its threefry key
     hyper: Hyper
     params: Params
     velocity: Any  # state of the optimizer
@@ -74,7 +75,7 @@ def pieces(notes: np.ndarray, lengths: np.ndarray, num_classes: int = 3) -> Piec
 
 
 def learner(key: Array, hyper: Hyper, params: Params) -> Learner:
-    """A trial before its first epoch."""
+    """A trial before its first epoch; its key is a threefry one."""
     return Learner(
         key=jax.random.key_data(key),
         hyper=hyper,
@@ -176,7 +177,7 @@ def make_epoch(
     branches = [update(bound) for bound in train.bounds]
 
     def epoch(one: Learner, train: Pieces, valid: Pieces) -> Learner:
-        key = jax.random.fold_in(jax.random.wrap_key_data(one.key), one.epoch)
+        key = jax.random.fold_in(draws.wrap(one.key), one.epoch)
         key_order, key_noise = jax.random.split(key)
         order = jax.random.permutation(key_order, train.lengths.shape[0])
 
