@@ -188,6 +188,26 @@ def test_in_float32(name):
     )
 
 
+@pytest.mark.parametrize("name", ["lstm, projection", "gru, 2 layers both ways", "rnn"])
+def test_bfloat16_is_the_same_bits_both_ways(name):
+    """There, back by the call that `to_torch` names, and into a module of the same type."""
+    module = make_module(name, dtype=torch.bfloat16)
+    with torch.no_grad():  # one bias of two: their sum is rounded
+        for key, value in module.named_parameters():
+            value.mul_(0 if "bias_hh" in key else 1)
+    part, params = from_torch(module.state_dict(), **arguments(name))
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(params))
+    arrays = to_torch(part, params)
+    again = make_module(name, seed=1, dtype=torch.bfloat16)
+    again.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+    for key, value in module.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value), key
+    w = module.state_dict()["weight_ih_l0"].view(torch.int16).numpy()
+    first = jax.tree.leaves(params)[0]  # rows of the first field are among those of the matrix
+    ours = {row.tobytes() for row in np.asarray(first).view(np.int16)}
+    assert ours <= {row.tobytes() for row in w}
+
+
 @pytest.mark.parametrize(("name", "gates"), [("lstm", 4), ("gru", 3)])
 def test_no_two_gates_can_be_mixed_up_unseen(name, gates, float64):
     """The comparison above tells every exchange of two gates' rows, in either matrix or bias."""

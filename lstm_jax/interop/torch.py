@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells.cell import Cell
@@ -136,6 +137,8 @@ def to_torch(part: Cell | Structure, params: Params, *, bias: bool = True) -> di
     """The state dict that ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` has for the same function.
 
     Its arrays are copies, for ``module.load_state_dict({name: torch.from_numpy(array) ...})``.
+    Weights in bfloat16 come as float32, which holds them exactly: `torch.from_numpy` takes no
+    bfloat16, and a module ``.to(torch.bfloat16)`` has the same bits again after loading.
     Our one bias is bias_ih, and bias_hh is zero, apart from the GRU's b_rn; torch trains both, so
     their sum learns at twice the rate. An ``nn.RNN`` has its nonlinearity, and any module its
     dropout, as arguments.
@@ -170,8 +173,13 @@ def to_torch(part: Cell | Structure, params: Params, *, bias: bool = True) -> di
                 for name in ("bias_ih", "bias_hh"):
                     if written.pop(name).any():
                         raise ValueError(f"bias=False, but {name}{suffix} is not zero")
-            arrays |= {f"{name}{suffix}": array for name, array in written.items()}
+            arrays |= {f"{name}{suffix}": _for_torch(array) for name, array in written.items()}
     return arrays
+
+
+def _for_torch(array: np.ndarray) -> np.ndarray:
+    """The same numbers in a type that `torch.from_numpy` takes."""
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
 def _write(kind: str, params: Params) -> dict[str, np.ndarray]:

@@ -42,7 +42,10 @@ def to_numpy(value: Any) -> np.ndarray:
       [1.0, 1.0]
     """
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy has by way of JAX, but not of torch
+            return value.float().numpy().astype(jnp.bfloat16)
+        value = value.numpy()
     return np.asarray(value)
 
 
