@@ -101,6 +101,34 @@ def test_equals_backpropagation(variant, timing):
         assert_close(again, forward)
 
 
+@pytest.mark.usefixtures("standard_promotion")
+@pytest.mark.parametrize(
+    ("timing", "weights", "states", "rtol"),
+    [
+        ("end", "bfloat16", "float32", 2**-6),
+        ("every_step", "bfloat16", "bfloat16", 2**-4),
+        ("end", "float32", "float64", 1e-6),
+    ],
+)
+def test_weights_may_be_narrower_than_states(timing, weights, states, rtol):
+    """As for backpropagation: gradients come in the weights' type, near those of float64."""
+    net = layered(make_cell("elman"), timing)
+    with jax.enable_x64(True):
+        params, example, state = random_problem(net, timing, seed=3)
+        params = jax.tree.map(lambda leaf: leaf.astype(weights), params)
+        state = jax.tree.map(lambda leaf: leaf.astype(states), state)
+        # What the rule is given is rounded; the reference starts from the rounded numbers.
+        wide = jax.tree.map(lambda leaf: leaf.astype("float64"), (params, state))
+        example = example._replace(inputs=jnp.asarray(example.inputs, states))
+        outputs, grads = rtrl(net, timing)(params, example, state)
+        expected, precise = bptt(net, timing)(wide[0], example, wide[1])
+    assert all(leaf.dtype == weights for leaf in jax.tree.leaves(grads))
+    found = jax.tree.map(lambda leaf: np.asarray(leaf, float), (outputs, grads))
+    expected = jax.tree.map(np.asarray, (expected, precise))
+    for leaf, near in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(leaf, near, rtol=0, atol=rtol * np.abs(near).max())
+
+
 def unit_weights(params):
     """W [n, M] of the recurrent units, sources in the order inputs, units, 1."""
     return vectors(params.w, params.r, params.b)

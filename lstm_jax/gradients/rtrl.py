@@ -19,7 +19,9 @@ class _Carry(NamedTuple):
     """What a step hands on: nothing here grows with T."""
 
     state: Array  # [Z] the cell's state as one vector
-    p: Params  # [Z, ..] d state / d weights of the cell, in their tree
+    # [Z, ..] d state / d weights of the cell, in their tree. It, and the gradient until it is
+    # whole, are of the wider of both types.
+    p: Params
     outputs: Array  # [K] those of the last valid step
     cell: Params  # the gradient so far
     readout: ReadoutParams
@@ -83,7 +85,7 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
                 lambda v, y: readout.net(v, network.seen(y, x)), params.readout, y
             )
             outputs = readout.output(net)
-            e = jnp.where(due, readout.delta(net, target), 0.0)
+            e = jnp.where(due, readout.delta(net, target), 0.0).astype(net.dtype)
             grad_readout, back = pull_readout(-e)
             units = jnp.eye(new.size, dtype=new.dtype)
             units, no_new, no_y = alike((units, jnp.zeros_like(new), jnp.zeros_like(y)), y)
@@ -108,11 +110,20 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
         steps = jnp.arange(example.inputs.shape[0], dtype=jnp.int32)
         valid = steps < example.length
         due = valid & require_mask(example) if every_step else steps == example.length - 1
+
+        def told(params: NetworkParams, s: Array, xs: Array) -> Array:
+            x = jnp.zeros(cell.input_size, as_vectors(xs, cell.input_size).dtype)
+            _, y = advance(params.cell, s, x)
+            return readout.output(readout.net(params.readout, network.seen(y, x)))
+
+        def zeros(w: Array, *axes: int) -> Array:
+            return jnp.zeros((*axes, *w.shape), jnp.promote_types(w.dtype, s.dtype))
+
         start = _Carry(
             state=s,
-            p=jax.tree.map(lambda w: jnp.zeros((s.size, *w.shape), w.dtype), params.cell),
-            outputs=jnp.zeros(readout.output_size, s.dtype),
-            cell=jax.tree.map(jnp.zeros_like, params.cell),
+            p=jax.tree.map(lambda w: zeros(w, s.size), params.cell),
+            outputs=jnp.zeros_like(jax.eval_shape(told, params, s, example.inputs)),
+            cell=jax.tree.map(zeros, params.cell),
             readout=jax.tree.map(jnp.zeros_like, params.readout),
         )
 
@@ -122,7 +133,8 @@ def rtrl(network: Network, timing: str, *, ragged: bool = False) -> GradientRule
             final, outputs = scan_until(step, start, xs, example.length)
         else:
             final, outputs = jax.lax.scan(step, start, xs)
-        grads = NetworkParams(final.cell, final.readout)
+        narrow = jax.tree.map(lambda grad, w: grad.astype(w.dtype), final.cell, params.cell)
+        grads = NetworkParams(narrow, final.readout)
         return final.outputs if outputs is None else outputs, grads
 
     return rule
