@@ -52,7 +52,7 @@ def error_flow(
       as a count of steps, is None.
 
     Raises:
-      ValueError: as `unroll`, or for an error that is not ``[H]``.
+      ValueError: as `unroll`, for a structure, or for an error that is not ``[H]``.
 
     Example:
       >>> from lstm_jax import lstm97
@@ -62,6 +62,10 @@ def error_flow(
       >>> bool((flow.c == flow.c[:1]).all()), bool((flow.h == 0).all())  # the carousel alone
       (True, True)
     """
+    if not isinstance(cell, Cell):
+        raise ValueError(
+            f"error_flow: a cell is needed, which goes step by step, not {cell!r:.60}"
+        )
     if jnp.shape(error) != (cell.output_size,):
         raise ValueError(
             f"error_flow: an error of shape {jnp.shape(error)} where ({cell.output_size},) is "
@@ -72,19 +76,21 @@ def error_flow(
     num_steps, size = vectors.shape[0], _size(start)
     end = jnp.asarray(num_steps if length is None else length, jnp.int32)
 
+    # Errors are of the state's type: one of narrow inputs would make small ones zero.
+    dtype = jnp.result_type(vectors, *_floats(start))
     # The zeros travel as inputs, so that `unroll` keeps its one meaning of a length.
     def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
         entering = _nudged(state, x[cell.input_size :])
-        return _step(cell, truncated)(params, entering, x[: cell.input_size])
+        return _step(cell, truncated)(params, entering, x[: cell.input_size].astype(vectors.dtype))
 
     wide = cell._replace(input_size=cell.input_size + size, step=step)
 
     def outcome(nudges: Array) -> Array:
-        joined = jnp.concatenate([vectors, nudges.astype(vectors.dtype)], axis=1)
+        joined = jnp.concatenate([vectors.astype(dtype), nudges], axis=1)
         _, ys = unroll(wide, params, joined, start, length=length)
         return ys[end - 1]
 
-    last, back = jax.vjp(outcome, jnp.zeros((num_steps, size), vectors.dtype))
+    last, back = jax.vjp(outcome, jnp.zeros((num_steps, size), dtype))
     (by_time,) = back(jnp.asarray(error, last.dtype))
     # Row t is of the state that enters step t + 1; the lag n - t goes to row n - t - 1.
     times = end - 1 - jnp.arange(num_steps, dtype=jnp.int32)

@@ -16,6 +16,7 @@ from lstm_jax.error_flow import (
     step_jacobians,
     weight_bound,
 )
+from lstm_jax.structures import layer
 from lstm_jax.unroll import unroll
 from tests.oracles import adapters
 from tests.tolerances import FINITE_DIFFERENCES, TOLERANCES
@@ -52,6 +53,26 @@ def test_elman_net_multiplies_its_jacobians(activation):
         e = r.T @ (SLOPES[activation](hs[N - q]) * e)
         expected[q - 1] = e
     np.testing.assert_allclose(flow.h, expected, **EXACT)
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_errors_are_of_the_states_type_whatever_the_inputs_are():
+    """Inputs of whole numbers are the same in float16, which holds nothing below 6e-8."""
+    cell = make_cell("elman")
+    params, state, _ = random_case(cell, seed=1)
+    params = params._replace(r=params.r * 0.01)
+    xs, error = np.ones((9, cell.input_size), np.float32), error_of(cell)
+    flow = run_flow(cell, params, xs, error, state)
+    narrow = run_flow(cell, params, xs.astype(np.float16), error, state)
+    assert flow.h.dtype == narrow.h.dtype == np.float32
+    assert 0 < np.abs(flow.h[-1]).max() < 6e-8
+    np.testing.assert_allclose(narrow.h, flow.h, rtol=1e-5)
+
+
+def test_a_structure_is_refused_by_name():
+    both = layer(make_cell("elman"))
+    with pytest.raises(ValueError, match="error_flow: a cell is needed.*'layer'"):
+        error_flow(both, both.init(jax.random.key(0)), jnp.ones((4, 3)), jnp.ones(H))
 
 
 def test_lstm_cell_state_multiplies_its_forget_gates():
