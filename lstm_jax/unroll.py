@@ -130,6 +130,16 @@ def require_sequence(
       ValueError: unroll: inputs of shape (7, 2) where (T, 3) is needed (one sequence, time first,
       no batch axis)
     """
+    if not hasattr(xs, "dtype"):
+        raise ValueError(
+            f"{name}: inputs are {type(xs).__name__}, where an array is needed: "
+            "jnp.asarray(...), of floats [T, D] or of whole numbers [T], which are symbols"
+        )
+    if is_symbols(xs) and xs.ndim != 1:
+        raise ValueError(
+            f"{name}: inputs of type {xs.dtype} and shape {xs.shape}; whole numbers are symbols, of "
+            f"shape (T,), and vectors (T, {input_size}) have to be floats"
+        )
     xs = as_vectors(xs, input_size)
     if xs.ndim != 2 or xs.shape[1] != input_size:
         raise ValueError(

@@ -450,6 +450,32 @@ def test_bad_shapes_are_one_clear_line(variant):
             cell.step(params, state, wrong)
 
 
+@pytest.mark.parametrize(
+    ("xs", "words"),
+    [
+        (np.ones((7, 3)).tolist(), "inputs are list, where an array is needed"),
+        (np.ones((7, 3), np.uint8), r"uint8 and shape \(7, 3\); whole numbers are symbols"),
+        (np.int32(2), r"int32 and shape \(\); whole numbers are symbols"),
+    ],
+)
+def test_what_is_no_sequence_is_told_in_its_own_shape(xs, words):
+    cell = CELLS["elman"](3, 5)
+    with pytest.raises(ValueError, match=f"unroll: .*{words}") as caught:
+        unroll(cell, cell.init(jax.random.key(0)), xs)
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_may_be_whole_numbers_of_numpy():
+    cell, plain = CELLS["lstm"](np.int64(3), np.int32(5)), CELLS["lstm"](3, 5)
+    key = jax.random.key(0)
+    shapes = jax.eval_shape(plain.init, key)
+    assert jax.eval_shape(cell.init, key) == shapes
+    assert_close(cell.init(key), plain.init(key))
+    for wrong in (np.float32(3), np.bool_(True), True, 3.0, np.int64(0), "3", np.array([3])):
+        with pytest.raises(ValueError, match="hidden_size: .* whole number >= 1"):
+            CELLS["lstm"](3, wrong)
+
+
 @pytest.mark.parametrize("variant", LSTM97_VARIANTS)
 def test_lstm97_squashers_keep_their_ranges(variant, float64):
     """Gates in [0, 1], g2 in [-2, 2], g1 in [0, 1], h1 in [-1, 1], however large the weights."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import accumulate
+from operator import index
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -219,7 +220,7 @@ def draw(
 
 
 def require_positive(**sizes: int) -> None:
-    """Raises ``ValueError`` for the first size that is not a whole number >= 1.
+    """Raises ``ValueError`` for the first size that is not a whole number >= 1, NumPy's included.
 
     Example:
       >>> require_positive(input_size=2, hidden_size=0)
@@ -227,7 +228,11 @@ def require_positive(**sizes: int) -> None:
       ValueError: hidden_size: 0 is not valid; it must be a whole number >= 1
     """
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        try:
+            whole = not isinstance(size, bool) and index(size) >= 1
+        except TypeError:
+            whole = False
+        if not whole:
             raise ValueError(f"{name}: {size!r} is not valid; it must be a whole number >= 1")
 
 
