@@ -115,6 +115,8 @@ def _mean(params: Any, ys: Array, valid: Array) -> tuple[Array, Array]:
 def _max(params: Any, ys: Array, valid: Array) -> tuple[Array, Array]:
     """The weights are the shares of units that have their maximum in each step."""
     del params
+    if not ys.shape[0]:  # argmax has nothing to choose from
+        return ys.sum(0), jnp.zeros(0, ys.dtype)
     lowest = jnp.full_like(ys, -jnp.inf)
     top = jnp.where(valid[:, None], ys, lowest)
     at = jax.nn.one_hot(jnp.argmax(top, axis=0), ys.shape[0], dtype=ys.dtype, axis=0)  # [T, H]

@@ -65,6 +65,14 @@ def test_poolings_are_their_equations(name, length, float64):
 
 
 @pytest.mark.parametrize("name", POOLINGS)
+def test_a_sequence_of_no_steps_gives_zeros(name):
+    pool = pooling(name, H, attention_size=UNITS)
+    params, ys = pool.init(jax.random.key(3)), jnp.zeros((0, H))
+    np.testing.assert_array_equal(pool.apply(params, ys), np.zeros(H))
+    assert pool.weights(params, ys).shape == (0,)
+
+
+@pytest.mark.parametrize("name", POOLINGS)
 def test_padding_leaks_nowhere(name, float64):
     pool = pooling(name, H, attention_size=UNITS)
     params = pool.init(jax.random.key(3), 1.5)
