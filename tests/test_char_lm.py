@@ -188,7 +188,7 @@ def test_drawing_follows_the_tempered_distribution():
     p = np.array([0.5, 0.1, 0.3, 0.1])
     log_p = jnp.log(jnp.asarray(p, jnp.float32))
     keys = jax.random.split(jax.random.key(0), 4000)
-    for temperature, top_k in ((1.0, 4), (0.5, 4), (1.0, 2)):
+    for temperature, top_k in ((1.0, 4), (0.5, 4), (1.0, 2), (np.inf, 4), (3e38, 2)):
         draw = jax.vmap(lambda key, t=temperature, k=top_k: draw_symbol(
             log_p, key, jnp.float32(t), jnp.int32(k)))  # fmt: skip
         found = np.bincount(draw(keys), minlength=4) / 4000

@@ -24,7 +24,7 @@ def draw_symbol(log_p: Array, key: Array, temperature: Array, top_k: Array) -> A
     Args:
       log_p: ``[V]``.
       key: decides g.
-      temperature: at least 0.
+      temperature: at least 0; infinite: all `top_k` alike.
       top_k: 1 to V.
 
     Example:
@@ -34,7 +34,9 @@ def draw_symbol(log_p: Array, key: Array, temperature: Array, top_k: Array) -> A
     """
     rank = jnp.argsort(jnp.argsort(-log_p))
     noise = jax.random.gumbel(key, log_p.shape, log_p.dtype)
-    return jnp.argmax(jnp.where(rank < top_k, log_p + temperature * noise, -jnp.inf))
+    # Beyond 1e30 log p is lost in the rounding already, and infinite noises would tie.
+    noise = jnp.minimum(temperature, 1e30) * noise
+    return jnp.argmax(jnp.where(rank < top_k, log_p + noise, -jnp.inf))
 
 
 def writer(model: Language) -> Write:
