@@ -63,9 +63,7 @@ def error_flow(
       (True, True)
     """
     if not isinstance(cell, Cell):
-        raise ValueError(
-            f"error_flow: a cell is needed, which goes step by step, not {cell!r:.60}"
-        )
+        raise ValueError(f"error_flow: a cell is needed, which goes step by step, not {cell!r:.60}")
     if jnp.shape(error) != (cell.output_size,):
         raise ValueError(
             f"error_flow: an error of shape {jnp.shape(error)} where ({cell.output_size},) is "
@@ -78,6 +76,7 @@ def error_flow(
 
     # Errors are of the state's type: one of narrow inputs would make small ones zero.
     dtype = jnp.result_type(vectors, *_floats(start))
+
     # The zeros travel as inputs, so that `unroll` keeps its one meaning of a length.
     def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
         entering = _nudged(state, x[cell.input_size :])

@@ -137,8 +137,8 @@ def require_sequence(
         )
     if is_symbols(xs) and xs.ndim != 1:
         raise ValueError(
-            f"{name}: inputs of type {xs.dtype} and shape {xs.shape}; whole numbers are symbols, of "
-            f"shape (T,), and vectors (T, {input_size}) have to be floats"
+            f"{name}: inputs of type {xs.dtype} and shape {xs.shape}; whole numbers are symbols, "
+            f"of shape (T,), and vectors (T, {input_size}) have to be floats"
         )
     xs = as_vectors(xs, input_size)
     if xs.ndim != 2 or xs.shape[1] != input_size:

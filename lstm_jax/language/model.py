@@ -150,9 +150,7 @@ def run_layers(
     def one(xs: Array, state: State, key: Array | None) -> tuple[State, Array]:
         return structure.apply(params, xs, state, key=key, **loop)
 
-    keys = (
-        None if key is None else jax.random.split(draws.wrap(draws.fold_in(key, 2)), xs.shape[1])
-    )
+    keys = None if key is None else jax.random.split(draws.wrap(draws.fold_in(key, 2)), xs.shape[1])
     if is_spread(xs.shape[1]):
         xs, state, keys = spread(xs, axis=1), spread(state), spread(keys)
     return jax.vmap(one, in_axes=(1, 0, 0), out_axes=(0, 1))(xs, state, keys)
