@@ -132,7 +132,7 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
     experiment: with a `name` and a `config_path`.
     """
     changed = {k: v for k, v in command_line.overrides.items() if k not in FREE_FIELDS}
-    own = Path(command_line.config_path).name != Path(experiment.config_path).name
+    own = _own_config(experiment, command_line)
     name = command_line.config_arg or "run"
     if own:
         name = f"{Path(command_line.config_path).stem}-{name}"
@@ -142,16 +142,23 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
     return Path("runs") / experiment.name / name
 
 
+def _own_config(experiment: Any, command_line: CommandLine) -> bool:
+    """Whether the user gave a config file of another name."""
+    return Path(command_line.config_path).name != Path(experiment.config_path).name
+
+
 def command_of(experiment: Any, command_line: CommandLine, config: Config) -> str:
     """The command that these settings are of, as a page states it.
 
-    experiment: with a `name` and its `fields`.
+    experiment: with a `name`, a `config_path` and its `fields`.
     """
     arg = config.rows[0]
     plain = command_line.get_config(arg)
     changed = [name for name in experiment.fields if config[name] != plain[name]]
     settings = [f"--config.{name}={show(config[name])}" for name in changed]
-    start = f"python -m experiments.{experiment.name} --config={command_line.config_path}:{arg}"
+    own = _own_config(experiment, command_line)
+    file = command_line.config_path if own else experiment.config_path  # not where it lies here
+    start = f"python -m experiments.{experiment.name} --config={file}:{arg}"
     return " ".join([start, *map(shlex.quote, settings)])
 
 
