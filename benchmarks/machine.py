@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lstm_jax.config.flags import is_no_file
 from lstm_jax.record.provenance import surroundings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +83,8 @@ def headline(about: Mapping[str, Any]) -> str:
 def new_file(text: str) -> Path:
     """A file that can be written, of a command's argument."""
     path = Path(text)
+    if is_no_file(path):  # asked before it is opened: a pipe would wait for a reader
+        raise argparse.ArgumentTypeError(f"{text}: is there and is no file")
     is_new = not path.exists()
     try:
         with open(path, "a"):  # asking for permission says nothing to root, nor of a full disk

@@ -272,6 +272,21 @@ def test_a_file_to_write_to_is_not_made_before_there_is_something_in_it(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
 
 
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path, capsys):
+    run = tmp_path / "run"
+    for name in ("pipe", "x.png"):
+        os.mkfifo(tmp_path / name)
+    for name in ("pipe", "x.mid"):  # the second one's picture is x.png
+        argv = [f"--generate={tmp_path / name}", f"--workdir={run}"]
+        assert "is there and is no file" in refused(lambda argv=argv: music(argv), capsys)
+    argv = [f"--json={tmp_path / 'pipe'}"]
+    assert "is there and is no file" in refused(lambda: speed.parse(argv), capsys)
+    argv = [f"--generate={tmp_path / 'y.png'}", f"--workdir={run}"]
+    assert "its picture has that name" in refused(lambda: music(argv), capsys)
+    assert all((tmp_path / name).is_fifo() for name in ("pipe", "x.png"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "x.png"]
+
+
 def test_the_shape_of_a_benchmark_is_four_sizes():
     with pytest.raises(Exception, match="not four sizes"):
         kernels.sizes("1,2,3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lstm_jax.config.command_line import asks_for_help, flag_texts, parse_value
@@ -54,6 +55,28 @@ def parse_flags(argv: Sequence[str], fields: Fields, usage: str) -> dict[str, An
         else parse_value(f"--{name}", values[name], field)
         for name, field in fields.items()
     }
+
+
+def output_file(name: str, path: str | Path) -> Path:
+    """The path of a file to write; ConfigError, naming the flag, where something else is there.
+
+    >>> output_file("out", "/")
+    Traceback (most recent call last):
+    lstm_jax.config.fields.ConfigError: --out=/: is there and is no file; give the path of a file
+    """
+    path = Path(path)
+    if is_no_file(path):
+        raise ConfigError(f"--{name}={path}: is there and is no file; give the path of a file")
+    return path
+
+
+def is_no_file(path: Path) -> bool:
+    """Whether a folder, a device or a pipe is there, in whose place a file must not be put.
+
+    >>> is_no_file(Path("/")), is_no_file(Path("not there"))
+    (True, False)
+    """
+    return path.exists() and not path.is_file()
 
 
 def _help(fields: Fields, usage: str) -> str:

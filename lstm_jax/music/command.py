@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lstm_jax.config import CommandLine, Config, ConfigError, Field, Fields
+from lstm_jax.config.flags import output_file
 from lstm_jax.fitting import Entry, start_weights
 from lstm_jax.fitting.inspecting import config_of_fit
 from lstm_jax.music.frames import Likelihood, likelihood_of
@@ -163,9 +164,12 @@ def generate(command_line: CommandLine) -> int | None:
     if not command_line.workdir:
         raise ConfigError("--generate: needs the --workdir of a run")
     workdir, extra = Path(command_line.workdir), command_line.extra
-    path = Path(target)
+    path = output_file("generate", target)
     if not path.parent.is_dir():
         raise ConfigError(f"--generate={target}: there is no folder {path.parent}")
+    if path == _picture(path):
+        raise ConfigError(f"--generate={target}: its picture has that name; give a .mid")
+    output_file("generate", _picture(path))
     config = config_of(workdir, command_line)
     model = build_music(config)
     like = jax.eval_shape(model.init, jax.random.key(0))
@@ -199,6 +203,11 @@ def _beginning(test: Any, extra: Mapping[str, Any]) -> np.ndarray:
     return test.notes[extra["start"], :given].astype(np.float32)
 
 
+def _picture(path: Path) -> Path:
+    """What is drawn of a piece is beside it."""
+    return path.with_suffix(".png")
+
+
 def _write(path: Path, roll: np.ndarray, test: Any, extra: Mapping[str, Any]) -> None:
     try:
         write_midi(path, roll)
@@ -208,7 +217,7 @@ def _write(path: Path, roll: np.ndarray, test: Any, extra: Mapping[str, Any]) ->
         ) from None
     start, given = extra["start"], extra["given"]
     truth = test.notes[start, : min(int(test.lengths[start]), extra["length"])]
-    picture = path.with_suffix(".png")
+    picture = _picture(path)
     figure = piano_rolls(
         {
             f"Bach, test piece {start}": truth,

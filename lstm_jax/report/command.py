@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lstm_jax import runtime
 from lstm_jax.config import ConfigError, Field, refusals
-from lstm_jax.config.flags import parse_flags
+from lstm_jax.config.flags import output_file, parse_flags
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.reading import RunFiles, find_runs, read_run
 from lstm_jax.report.run_page import Inside, RunReport, run_html
@@ -47,9 +47,7 @@ def main(
         if not given["run"]:
             raise ConfigError("--run=: give the folder of a run, or of a table's rows")
         folder = Path(given["run"])
-        out = Path(given["out"]) if given["out"] else folder / "report.html"
-        if out.exists() and not out.is_file():  # a folder, or a device
-            raise ConfigError(f"--out={out}: is there and is no file; give the path of a page")
+        out = output_file("out", given["out"] or folder / "report.html")
         runs = [read_run(path) for path in find_runs(folder)]
         if given["look"]:
             runtime.configure(num_devices=1)
