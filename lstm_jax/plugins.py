@@ -68,7 +68,7 @@ def make_cell(name: str, make: Callable[..., Cell], input_size: int, hidden_size
         cell = make(input_size, hidden_size)
     except ValueError:  # a refusal, in a line of the cell's own
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a cell's exit must not be the program's
         raise ValueError(f"cell {name}: it cannot be made ({_told(error)})") from error
     if not isinstance(cell, Cell):
         raise ValueError(
@@ -80,7 +80,7 @@ def make_cell(name: str, make: Callable[..., Cell], input_size: int, hidden_size
 
     try:
         jax.eval_shape(step, jax.random.key(0), jax.ShapeDtypeStruct((input_size,), "float32"))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
             f"cell {name}: a step of it does not run ({_told(error)}); "
             f"python -m lstm_jax.conformance {name} says more"

@@ -366,6 +366,30 @@ def test_failures_make_the_status_1(capsys, tmp_path):
     assert lines[-1] == "1 passed, 1 failed, 1 notes"
 
 
+def test_a_cell_that_ends_the_program_ends_no_check(capsys, tmp_path):
+    exits = SOUND.replace("def mine(", "def exits(*_):\n    raise SystemExit(0)\n\n\ndef mine(", 1)
+    path = tmp_path / "mine.py"
+    for where in ("step", "init"):
+        path.write_text(
+            f"{exits}\n\ndef own(i, h):\n    return mine(i, h)._replace({where}=exits)\n"
+        )
+        status, lines, _ = run_command(capsys, f"{path}:own")
+        assert status == 1
+        assert lines[0].startswith("FAILED") and "SystemExit" in lines[0], lines
+    path.write_text("def own(i, h):\n    raise SystemExit(0)\n")
+    status, lines, _ = run_command(capsys, f"{path}:own")
+    assert status == 1 and "SystemExit" in lines[0], lines
+
+
+def test_ctrl_c_is_one_line_and_status_130(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lstm_jax.conformance.__main__.run_checks", interrupted)
+    status, out, err = run_command(capsys, "gru")
+    assert (status, out, len(err)) == (130, [], 1) and err[0].startswith("stopped")
+
+
 def test_the_closing_line_says_what_was_not_run(capsys, tmp_path):
     (tmp_path / "mine.py").write_text(SOUND.replace('Cell("mine", D, H', 'Cell("mine", D, 9', 1))
     status, lines, _ = run_command(capsys, f"{tmp_path / 'mine.py'}:mine")

@@ -99,6 +99,17 @@ def test_every_refusal_keeps_its_traceback_where_one_is_asked_for(monkeypatch):
         ("def c(i, h):\n    raise RuntimeError('boo\\nand more')", ("be made", "line 2", "boo")),
         ("def c(i, h):\n    return None", ("a NoneType", "lstm_jax.Cell")),
         ("def c():\n    return 1", ("cannot be made", "TypeError")),
+        ("def c(i, h):\n    raise SystemExit(0)", ("cannot be made", "line 2", "SystemExit")),
+        (
+            """
+            from lstm_jax import lstm
+            def c(i, h):
+                def step(params, state, x):
+                    raise SystemExit(0)
+                return lstm(i, h)._replace(step=step)
+            """,
+            ("a step of it does not run", "line 5", "SystemExit"),
+        ),
         (
             """
             from lstm_jax import lstm

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lstm_jax import runtime
-from lstm_jax.config.command_line import exit_with
+from lstm_jax.config.command_line import refusals
 from lstm_jax.config.fields import ConfigError, Field, check_value, no_such
 from lstm_jax.config.flags import Arguments
 from lstm_jax.conformance.subject import Subject
@@ -44,20 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "JAX_PLATFORMS" not in os.environ:
         # The tolerances are those of exact products; some accelerators shorten their factors.
         jax.config.update("jax_platforms", "cpu")
-    runtime.configure(num_devices=1)
-    try:
+    with refusals():
+        runtime.configure(num_devices=1)
         request = parse(sys.argv[1:] if argv is None else argv)
-    except ValueError as error:
-        exit_with(error)
 
-    def tell(result: Result) -> None:
-        print(line(result), flush=True)
+        def tell(result: Result) -> None:
+            print(line(result), flush=True)
 
-    results = run_checks(request.subject, request.checks, tell)
-    count = Counter(result.verdict for result in results)
-    closing = f"{count[OK]} passed, {count[FAILED]} failed, {count[NOTE]} notes"
-    left = len(request.checks) - len(results)
-    print(closing + (f"; {left} not run: they need {results[-1].name}" if left else ""))
+        results = run_checks(request.subject, request.checks, tell)
+        count = Counter(result.verdict for result in results)
+        closing = f"{count[OK]} passed, {count[FAILED]} failed, {count[NOTE]} notes"
+        left = len(request.checks) - len(results)
+        print(closing + (f"; {left} not run: they need {results[-1].name}" if left else ""))
     return 1 if count[FAILED] else 0
 
 
@@ -155,7 +153,7 @@ def _make(subject: Subject) -> None:
         _ = subject.cell
     except ValueError as error:
         raise ConfigError(f"{subject.name}: {error}") from error
-    except Exception:  # not a refusal but a fault: the first check tells it
+    except (Exception, SystemExit):  # not a refusal but a fault: the first check tells it
         return
 
 

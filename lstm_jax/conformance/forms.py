@@ -166,7 +166,7 @@ def _complaint(what: str, call: Callable[[], Any]) -> str:
                 f"{what}: the complaint must be one line, not {str(error)!r:.80}"
             ) from None
         return str(error).strip()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Broken(f"{what}: must be a ValueError, not {one_line(error)}") from error
     raise Broken(f"{what}: goes unnoticed; it must be a ValueError")
 

@@ -91,7 +91,7 @@ def run_check(check: Check, subject: Subject) -> Result:
             detail = check.run(subject)
         except Broken as error:
             return Result(FAILED, check.name, _one_line(str(error)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = _one_line(str(error)) or "no text"
             return Result(FAILED, check.name, f"{type(error).__name__}: {text:.300}")
     return Result(NOTE if isinstance(detail, Note) else OK, check.name, detail)

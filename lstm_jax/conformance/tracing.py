@@ -52,7 +52,7 @@ def promotion(subject: Subject) -> str:
             for name, (call, arguments) in calls.items():
                 try:
                     jax.eval_shape(lambda *given, call=call: call(*given), *arguments)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     where = "float64" if wide else "float32"
                     raise Broken(f"{name} in {where}: {one_line(error)}") from error
     return "in float32 and float64"
