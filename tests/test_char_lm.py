@@ -235,6 +235,16 @@ def run(tmp_path_factory):
     return path
 
 
+def test_a_run_without_epochs_is_reported_each_time(tmp_path, capsys):
+    argv = [*SMALL, "--config.num_epochs=0", f"--workdir={tmp_path / 'run'}"]
+    told = []
+    for _ in range(2):
+        assert main(EXPERIMENT, argv) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] and "0 of 0" in told[0]
+    assert (tmp_path / "run" / "best.safetensors").is_file()
+
+
 def test_the_command_leaves_records_samples_and_pictures(run, capsys):
     records = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]

@@ -31,8 +31,10 @@ from lstm_jax.fitting import (
     start_weights,
     streams,
 )
+from lstm_jax.fitting.inspecting import EpochWeights
 from lstm_jax.interop.files import save_weights
 from lstm_jax.record import RunFolder, RunFolderError
+from lstm_jax.record.reading import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
@@ -371,6 +373,20 @@ def test_init_from_a_run_goes_on_from_its_best_weights(tmp_path):
     assert np.array_equal(second.params, first.params)
     third = fit(problem(), config(num_epochs=0, init_from=str(tmp_path / "last.safetensors")))
     assert np.array_equal(third.params, first.params)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_without_epochs_the_weights_that_a_fit_begins_with_are_its_best(tmp_path, begun):
+    """Tested, kept and found again: weights of another run on other data, say."""
+    first = fitted(tmp_path / "first", config(num_epochs=1))
+    settings = config(num_epochs=0, init_from=str(tmp_path / "first") if begun else "")
+    found = fitted(tmp_path / "run", settings)
+    assert np.array_equal(found.params, first.params) == begun
+    assert found.result["best_epoch"] == 0 and set(found.result["best"]) == {"valid"}
+    again = fitted(tmp_path / "run", settings)
+    assert np.array_equal(again.params, found.params) and again.result == found.result
+    looked = EpochWeights(read_run(tmp_path / "run"), problem().model.init, settings)
+    assert looked.moments(0) == [0] and np.array_equal(looked.params(0, 0), found.params)
 
 
 def test_weights_that_do_not_fit_are_a_line_each(tmp_path):

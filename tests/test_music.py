@@ -206,6 +206,15 @@ def test_a_run_reports_and_writes_a_piece(tmp_path, capsys):
     assert midi.with_suffix(".png").read_bytes()[1:4] == b"PNG"
 
 
+def test_a_run_without_epochs_is_reported_each_time(tmp_path, capsys):
+    argv = arguments(own_file(tmp_path / "own.json"), tmp_path / "run", "--config.num_epochs=0")
+    told = []
+    for _ in range(2):
+        assert run(argv) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] and "8.38" in told[0]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -8,7 +8,12 @@ from lstm_jax.config.standard import MOST_STEPS, NETWORK, RUN
 FITTING: Fields = {
     "seed": RUN["seed"],
     "rows": RUN["rows"],
-    "num_epochs": Field(10, "passes over the training data", low=0, high=100_000),
+    "num_epochs": Field(
+        10,
+        "passes over the training data; 0: the weights that it begins with are tested",
+        low=0,
+        high=100_000,
+    ),
     "batch_size": Field(32, "examples (of a text: streams) per update", low=1, high=10**6),
     "optimizer": Field("adam", "update rule", choices=("adam", "sgd", "nesterov", "rmsprop")),
     "learning_rate": Field(0.002, "step of the optimizer at the start", above=0.0),

@@ -153,6 +153,8 @@ class EpochWeights:
         self._path, self._init, self._config = files.path, init, config
         self._ends = [line["epoch"] for line in files.records]
         self._best = [line["epoch"] for line in files.records if line.get("best")][-1:]
+        if not self._best and files.is_finished:  # no epoch, or none better than the start
+            self._best = [0]
 
     def trials(self) -> list[int]:
         """There is one."""
@@ -174,7 +176,7 @@ class EpochWeights:
     def params(self, trial: int, moment: int) -> Params:
         """The weights after an epoch; RunFolderError where the file cannot be used."""
         del trial
-        if moment == 0:
+        if moment == 0 and self._best != [0]:
             return fresh(self._init, self._config, self._config.seed)
         file = self._path / (BEST if moment == self._best[0] else LAST)
         try:

@@ -292,13 +292,18 @@ class _Loop:
 
     def finish(self) -> dict[str, Any]:
         """Tests the best weights and writes result.json."""
-        best = [r for r in self.records if r["epoch"] == self.best.epoch]
+        found = next((r for r in self.records if r["epoch"] == self.best.epoch), None)
+        if found is None:  # no epoch was asked for, or none was better than the start
+            found = (
+                {"valid": self._evaluate("valid", self.best.params)} if self.problem.valid else {}
+            )
+            self._write_start()
         result: dict[str, Any] = {
             "row": self.label,
             "num_weights": num_weights(self.best.params),
             "epochs": self.epochs_done,
             "best_epoch": self.best.epoch,
-            "best": {k: best[0][k] for k in ("train", "valid") if k in best[0]} if best else None,
+            "best": {k: found[k] for k in ("train", "valid") if k in found} or None,
         }
         for name in self.problem.test:
             result[name] = self._evaluate(name, self.best.params)
@@ -306,6 +311,13 @@ class _Loop:
             self.folder.write_result(result)
             self._provenance()
         return result
+
+    def _write_start(self) -> None:
+        """Keeps the weights that the fit began with, as the best and where there are no others."""
+        if self.folder:
+            for name in [BEST] if self.records else [BEST, LAST]:
+                with writing(self.folder.path / name):
+                    save_weights(self.folder.path / name, self.best.params)
 
     def _show(self) -> None:
         if self.telling.is_due():

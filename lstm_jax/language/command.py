@@ -187,7 +187,8 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
 
 def _cells(entry: Entry) -> list[str]:
     result: dict[str, Any] = entry.fitted.result or {}
-    parts = [result["best"][part]["loss"] for part in ("train", "valid")] if result["best"] else []
+    best = result["best"] or {}
+    parts = [best[part]["loss"] for part in ("train", "valid") if part in best]
     parts = [*parts, result["test"]["loss"]]
     said = [f"{nats:.3f} ({bits(nats):.3f})" for nats in parts]
     said = ["-"] * (3 - len(said)) + said

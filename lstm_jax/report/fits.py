@@ -77,5 +77,6 @@ def draw_fits(records: Sequence[Mapping[str, Any]]) -> Figure:
             said = "" if number else label  # in the legend once
             axes.plot(epochs, curve, "o-", color=color, lw=0.8, markersize=1.5, label=said)
     axes.set_ylabel("loss, nats")
-    axes.legend(frameon=False, fontsize=9)
+    if axes.lines:  # none of fits without epochs
+        axes.legend(frameon=False, fontsize=9)
     return figure
