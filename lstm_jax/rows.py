@@ -28,7 +28,7 @@ from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine, print_above
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import OF_TRIALS
-from lstm_jax.record.provenance import sessions_on_file
+from lstm_jax.record.provenance import sessions_on_file, total
 from lstm_jax.record.refusal import writing
 from lstm_jax.runner import Progress, TrialRecord, run_trials
 from lstm_jax.summary import summarize
@@ -255,7 +255,7 @@ def training_cost(path: Path) -> dict[str, float]:
     """Wall seconds, and seconds and sequences of training, summed over a run's sessions."""
     names = ("wall_seconds", "trained_seconds", "trained_sequences")
     sessions = sessions_on_file(path)
-    return {name: sum((session.get(name, 0.0) for session in sessions), 0.0) for name in names}
+    return {name: total(sessions, name) for name in names}
 
 
 @contextmanager

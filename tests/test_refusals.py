@@ -33,6 +33,7 @@ from lstm_jax.data.series import load_series
 from lstm_jax.data.signals import load_signals
 from lstm_jax.fitting import main as fit
 from lstm_jax.fitting.inspecting import config_of_fit
+from lstm_jax.language.command import epoch_seconds
 from lstm_jax.paper import main as paper
 from lstm_jax.plugins import find_cell, make_cell
 from lstm_jax.probing import main as probe
@@ -40,9 +41,10 @@ from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
 from lstm_jax.record.opening import held_folder
 from lstm_jax.record.provenance import sessions_on_file
-from lstm_jax.record.reading import read_run
+from lstm_jax.record.reading import find_runs, read_run
 from lstm_jax.record.refusal import RunFolderError
 from lstm_jax.record.since import BEFORE
+from lstm_jax.rows import training_cost
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "--config=configs/ablation.py:smoke"
@@ -214,6 +216,36 @@ def test_two_processes_do_not_share_a_folder_of_records(tmp_path, capsys):
 def test_a_damaged_provenance_is_no_reason_to_end(tmp_path, content):
     (tmp_path / "provenance.json").write_bytes(content)
     assert sessions_on_file(tmp_path) == []
+
+
+def test_times_that_are_no_numbers_stop_no_run(tmp_path):
+    told = {"sessions": [{"wall_seconds": None, "epoch_seconds": None}, {"wall_seconds": 2}]}
+    told["sessions"].append({"epoch_seconds": {"0": 3.0, "1": "long"}})
+    (tmp_path / "provenance.json").write_text(json.dumps(told))
+    assert training_cost(tmp_path)["wall_seconds"] == 2
+    assert epoch_seconds(tmp_path) == 3
+    with RunFolder.open(tmp_path / "run", {"num_trials": 1}, "row") as folder:
+        folder.write_file("provenance.json", json.dumps(told).encode())
+        folder.write_provenance(device_kind="cpu", num_devices=1)
+    assert len(sessions_on_file(tmp_path / "run")) == 4
+
+
+DEEP = b"[" * 100_000
+
+
+def test_files_nested_beyond_reason_are_damaged_ones(tmp_path):
+    run = tmp_path / "run"
+    with RunFolder.open(run, {"num_trials": 1}, "row") as folder:
+        folder.append({"trial": 0, "status": "SOLVED", "num_sequences": 5})
+    (run / "provenance.json").write_bytes(DEEP)
+    assert read_run(run).sessions == []
+    for name in ("result.json", "trials.jsonl", "config.json"):
+        (run / name).write_bytes(DEEP + b"\n")
+        assert find_runs(run) == [run]
+        with pytest.raises(RunFolderError, match=f"{name} is damaged"):
+            read_run(run)
+    with pytest.raises(RunFolderError, match="config.json is damaged .nested too deep"):
+        RunFolder.open(run, {"num_trials": 1}, "row")
 
 
 def test_a_report_on_nothing_leaves_nothing(tmp_path, capsys):

@@ -208,5 +208,7 @@ def epoch_seconds(path: Path) -> float | None:
     import statistics
 
     sessions = sessions_on_file(path)
-    times = [s for session in sessions for s in session.get("epoch_seconds", {}).values()]
-    return statistics.median(times) if times else None
+    said = [session.get("epoch_seconds") for session in sessions]
+    times = [s for each in said if isinstance(each, dict) for s in each.values()]
+    known = [s for s in times if isinstance(s, int | float)]
+    return statistics.median(known) if known else None

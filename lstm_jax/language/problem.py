@@ -19,6 +19,7 @@ from lstm_jax.language.model import Language, language, text_model
 from lstm_jax.record import RunFolderError
 from lstm_jax.record.folder import BEST
 from lstm_jax.record.opening import CONFIG
+from lstm_jax.record.refusal import from_json
 from lstm_jax.types import Params
 
 PARTS = ("train", "valid", "test")
@@ -192,7 +193,7 @@ def read_run(folder: Path, make: Callable[..., Config]) -> Written:
 def _read_settings(folder: Path) -> tuple[dict[str, Any], Vocabulary]:
     file = folder / CONFIG
     try:
-        values = dict(json.loads(file.read_bytes())["config"])
+        values = dict(from_json(file.read_bytes())["config"])
         values.pop("text_sha256")
         return values, Vocabulary.from_json(json.dumps(values.pop("vocabulary")))
     except FileNotFoundError:

@@ -13,8 +13,8 @@ from lstm_jax.record import RunFolderError
 from lstm_jax.record.archive import pretty, write_whole
 from lstm_jax.record.folder import TRIALS
 from lstm_jax.record.opening import CONFIG
-from lstm_jax.record.provenance import PROVENANCE
-from lstm_jax.record.refusal import refuse, writing
+from lstm_jax.record.provenance import PROVENANCE, total
+from lstm_jax.record.refusal import from_json, refuse, writing
 from lstm_jax.report import (
     ReportRow,
     ReportTable,
@@ -211,7 +211,7 @@ def _read_run(path: Path) -> RowRecords | None:
     records = {}
     for line in text[: text.rfind("\n") + 1].splitlines():  # a last line may be half written
         try:
-            record = json.loads(line)
+            record = from_json(line)
             records[record["trial"]] = record
         except (ValueError, KeyError, TypeError):
             refuse(path / TRIALS, "is damaged; the command that runs it says where")
@@ -235,7 +235,7 @@ def _info(
     info: dict[str, Any] = {
         "num_trials": num_trials,
         "max_sequences": config["max_sequences"],
-        "wall_s": round(sum(session.get("wall_seconds", 0.0) for session in sessions), 1),
+        "wall_s": round(total(sessions, "wall_seconds"), 1),
         "reading": record.get("reading", ""),
         "command": _without_places(last["command"]),
         "settings": {
@@ -247,10 +247,10 @@ def _info(
     }
     steps = sum(s.get("trained_sequences", 0) * s.get("mean_length", 0) for s in sessions)
     if steps:
-        seconds = sum(session.get("trained_seconds", 0.0) for session in sessions)
+        seconds = total(sessions, "trained_seconds")
         info["ns_per_trial_step"] = round(1e9 * seconds / steps, 1)
     if steps and all("processor_seconds" in s for s in sessions if "trained_seconds" in s):
-        busy = sum(session.get("processor_seconds", 0.0) for session in sessions)
+        busy = total(sessions, "processor_seconds")
         info["processor_ns_per_trial_step"] = round(1e9 * busy / steps, 1)
     return info
 
@@ -273,7 +273,7 @@ def _without_places(command: Sequence[str]) -> str:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())
+        return from_json(file.read_bytes())
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

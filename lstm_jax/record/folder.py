@@ -15,7 +15,6 @@ file is written beside its place, synced and renamed. Nothing here imports jax.
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import sys
 import time
@@ -29,8 +28,8 @@ from lstm_jax.record import archive
 from lstm_jax.record.archive import plain, pretty
 from lstm_jax.record.numbered import NumberedRecords
 from lstm_jax.record.opening import CONFIG, lock_folder, make_folder, settle_config
-from lstm_jax.record.provenance import PROVENANCE, surroundings
-from lstm_jax.record.refusal import reason, writing
+from lstm_jax.record.provenance import PROVENANCE, surroundings, total
+from lstm_jax.record.refusal import from_json, reason, writing
 
 TRIALS, CURVES = "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
@@ -241,10 +240,8 @@ class RunFolder:
         self._session |= plain({name: value for name, value in said.items() if value is not None})
         self._session["wall_seconds"] = round(time.monotonic() - self._start_clock, 3)
         sessions = [*self._earlier_sessions, self._session]
-        total = sum(session.get("wall_seconds", 0.0) for session in sessions)
-        self._replace(
-            PROVENANCE, pretty({"total_wall_seconds": round(total, 3), "sessions": sessions})
-        )
+        seconds = round(total(sessions, "wall_seconds"), 3)
+        self._replace(PROVENANCE, pretty({"total_wall_seconds": seconds, "sessions": sessions}))
 
     def provenance(self) -> dict[str, Any]:
         """What this session's entry says so far; empty before the first `write_provenance`."""
@@ -253,7 +250,7 @@ class RunFolder:
     def _read_sessions(self) -> list[dict[str, Any]]:
         file = self.path / PROVENANCE
         try:
-            return [dict(session) for session in json.loads(file.read_bytes())["sessions"]]
+            return [dict(session) for session in from_json(file.read_bytes())["sessions"]]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, KeyError):
@@ -274,7 +271,7 @@ class RunFolder:
     def read_result(self) -> dict[str, Any] | None:
         """What `write_result` wrote; None for a run that is not finished."""
         try:
-            return dict(json.loads((self.path / RESULT).read_bytes()))
+            return dict(from_json((self.path / RESULT).read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.record.refusal import reason, refuse, writing
+from lstm_jax.record.refusal import from_json, reason, refuse, writing
 
 
 def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[d
     lines = []
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
-            found = json.loads(line)
+            found = from_json(line)
             if not is_whole(found):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):

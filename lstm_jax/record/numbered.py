@@ -14,7 +14,7 @@ from typing import Any
 
 from lstm_jax.record import archive
 from lstm_jax.record.archive import plain
-from lstm_jax.record.refusal import RunFolderError, content, differences, refuse, writing
+from lstm_jax.record.refusal import RunFolderError, content, differences, from_json, refuse, writing
 
 
 class NumberedRecords:
@@ -51,7 +51,7 @@ class NumberedRecords:
         *lines, rest = data.split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line)
+                record = from_json(line)
                 trial = self._number(record)
                 is_whole = all(name in record for name in needs)
             except ValueError:
@@ -113,7 +113,7 @@ class NumberedRecords:
     def _mend_last_line(self, rest: bytes, start: int) -> None:
         file = self.file
         try:
-            trial = self._number(json.loads(rest))
+            trial = self._number(from_json(rest))
         except ValueError:
             with writing(file):
                 os.truncate(file, start)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.record.archive import beside, pretty, write_all, write_whole
-from lstm_jax.record.refusal import differences, reason, refuse, writing
+from lstm_jax.record.refusal import differences, from_json, reason, refuse, writing
 from lstm_jax.record.since import completed
 
 try:
@@ -134,7 +133,7 @@ def _settle_settings(
 ) -> None:
     file = path / CONFIG
     try:
-        there = json.loads(file.read_bytes())
+        there = from_json(file.read_bytes())
     except FileNotFoundError:
         there = None
     except (OSError, ValueError) as error:
@@ -156,7 +155,7 @@ def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[s
     """
     file = path / CONFIG
     try:
-        there = json.loads(file.read_bytes())
+        there = from_json(file.read_bytes())
     except FileNotFoundError:
         write_whole(file, pretty({"format": FORMAT, "row": row, "config": config}))
         return

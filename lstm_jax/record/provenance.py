@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from lstm_jax.record.refusal import from_json
 
 PROVENANCE = "provenance.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "lstm_jax")
@@ -41,10 +43,20 @@ def sessions_on_file(folder: Path) -> list[dict[str, Any]]:
     []
     """
     try:
-        found = json.loads((folder / PROVENANCE).read_bytes())["sessions"]
+        found = from_json((folder / PROVENANCE).read_bytes())["sessions"]
         return [dict(session) for session in found]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+
+
+def total(sessions: Sequence[Mapping[str, Any]], name: str) -> float:
+    """A figure summed over sessions; what is no number, or is not there, counts as nothing.
+
+    >>> total([{"wall_seconds": 2.5}, {"wall_seconds": None}, {}], "wall_seconds")
+    2.5
+    """
+    found = (session.get(name) for session in sessions)
+    return sum((float(x) for x in found if isinstance(x, int | float)), 0.0)
 
 
 def _version(package: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from lstm_jax.record.folder import CHECKPOINT, CURVES, PREVIOUS, RESULT, TRIALS
 from lstm_jax.record.lines import load_lines
 from lstm_jax.record.opening import CONFIG, FORMAT
 from lstm_jax.record.provenance import sessions_on_file
-from lstm_jax.record.refusal import reason, refuse
+from lstm_jax.record.refusal import from_json, reason, refuse
 
 
 class RunFiles(NamedTuple):
@@ -184,7 +183,7 @@ def _read_curves(file: Path) -> tuple[dict[int, np.ndarray], int]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
+        found = from_json(file.read_bytes())
     except FileNotFoundError:
         refuse(file.parent, f"holds no run (no {file.name})")
     except (OSError, ValueError) as error:
@@ -197,7 +196,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 def _is_config(file: Path) -> bool:
     """Whether this is, or is meant to be, the config of a run: other commands have other ones."""
     try:
-        found = json.loads(file.read_bytes())
+        found = from_json(file.read_bytes())
     except OSError:
         return False
     except ValueError:

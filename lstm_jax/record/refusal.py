@@ -28,6 +28,19 @@ def reason(error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def from_json(text: str | bytes) -> Any:
+    """What the text of a file says; ValueError where it is no JSON, or too deep to be read.
+
+    >>> from_json("[" * 100_000)
+    Traceback (most recent call last):
+    ValueError: nested too deep
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """`old` against `new` in words, the first three fields.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
+from lstm_jax.record.provenance import total
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.report.cells import Cell, Pair
 from lstm_jax.report.grids import Grid, Note
@@ -170,7 +171,7 @@ def pairs_html(pairs: Iterable[tuple[str, str]], heads: tuple[str, str]) -> str:
 
 def wall_time(run: RunFiles) -> list[tuple[str, str, str]]:
     """The time that all starts of a run took, as a figure in large; none where it is not known."""
-    seconds = sum(session.get("wall_seconds") or 0.0 for session in run.sessions)
+    seconds = total(run.sessions, "wall_seconds")
     return [("wall time", format_duration(seconds), "")] if seconds else []
 
 
