@@ -35,6 +35,53 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert run.sessions[0]["device_kind"] == "cpu"
 
 
+MEASURES = {"loss": 0.5, "accuracy": 0.75}
+RECORDS = {
+    "trials": {"status": "SOLVED", "num_sequences": 9},
+    "origins": {"label": "1990", "truth": [1.0], "forecasts": {"network": [2.0]}, "intervals": {}},
+    "fits": {"seed": 0, "num_weights": 9, "best_epoch": 1, "test": MEASURES, "answers": [0]},
+    "epochs": {"train": {"loss": 0.5}, "best": True},
+}
+KINDS = {
+    "trials": ({"num_trials": 2}, "trial"),
+    "origins": ({"num_origins": 2}, "trial"),
+    "fits": ({"num_seeds": 2}, "fit"),
+    "epochs": ({"num_epochs": 2}, "epoch"),
+}
+
+
+@pytest.mark.parametrize(
+    ("word", "changes", "said"),
+    [
+        ("trials", {"num_sequences": "9"}, "num_sequences is a text where an integer is needed"),
+        ("origins", {"label": None}, "label is null where a text is needed"),
+        ("origins", {"forecasts": {"naive": [2.0]}}, "forecasts.network is missing"),
+        ("origins", {"forecasts": {"network": 2.0}}, "forecasts.network is a number where a list"),
+        ("origins", {"truth": ["x"]}, r"truth\[0\] is a text where an integer or a number"),
+        ("fits", {"num_weights": ...}, "num_weights is missing"),
+        ("fits", {"test": {"loss": 1.0}}, "test.accuracy is missing"),
+        ("fits", {"valid": None}, "valid is null where an object is needed"),
+        ("epochs", {"train": None}, "train is null where an object is needed"),
+        ("epochs", {"train": {"loss": "x"}}, "train.loss is a text"),
+    ],
+)
+def test_a_record_of_another_form_is_told_with_its_line_and_what_it_lacks(
+    tmp_path, word, changes, said
+):
+    settings, unit = KINDS[word]
+    kind = counted_by(settings)
+    assert kind.word == word
+    wrong = {n: v for n, v in ({unit: 1} | RECORDS[word] | changes).items() if v is not ...}
+    with RunFolder.open(tmp_path, settings, "row", unit=unit, needs=kind.needs) as folder:
+        folder.append({unit: 0} | RECORDS[word])
+        folder.append(wrong)
+    file = tmp_path / f"{unit}s.jsonl"
+    with pytest.raises(RunFolderError, match=f"{file.name} is damaged in line 2 .{said}"):
+        read_run(tmp_path)
+    with pytest.raises(RunFolderError, match=f"{file.name} line 2 is damaged .{said}"):
+        RunFolder.open(tmp_path, settings, "row", unit=unit, needs=kind.needs)
+
+
 @pytest.mark.parametrize(
     ("unit", "settings", "asked", "word"),
     [
@@ -48,8 +95,7 @@ def test_a_run_is_finished_when_all_it_counts_is_on_file(tmp_path, unit, setting
     with RunFolder.open(tmp_path, settings, "row", unit=unit) as folder:
         for number in reversed(range(asked)):
             assert not read_run(tmp_path).is_finished
-            what = dict.fromkeys(counted_by(settings).needs, 9)
-            folder.append({unit: number} | what | {"status": "SOLVED"})
+            folder.append({unit: number} | RECORDS[counted_by(settings).word])
     run = read_run(tmp_path)
     assert run.is_finished and (run.counted.word, run.num_asked) == (word, asked)
     assert [record[unit] for record in run.records] == list(range(asked))
@@ -105,6 +151,8 @@ def _spoil(path, kind):
         (path / "config.json").write_text("{")
     if kind == "format":
         (path / "config.json").write_text(json.dumps({"format": "lstm_jax run 0"}))
+    if kind == "search":
+        (path / "config.json").write_text('{"variants": ["V"]}')
     if kind == "no config":
         (path / "config.json").unlink()
     if kind == "record":
@@ -124,6 +172,7 @@ def _spoil(path, kind):
         ("other folder", "x holds no run"),
         ("config", "config.json is damaged"),
         ("format", "config.json is not of a run of this version"),
+        ("search", "config.json is of no run: a search"),
         ("no config", "run holds no run (no config.json)"),
         ("record", "trials.jsonl is damaged in line 1"),
         ("curves", "curves.npz is damaged"),

@@ -359,6 +359,18 @@ def test_a_record_that_lacks_what_records_have_is_told_with_its_line(tmp_path, l
     assert file.read_bytes() == damaged
 
 
+def test_a_group_of_another_form_is_told_with_what_it_lacks(tmp_path):
+    (line, *_) = (ROOT / "results/ablation/odyssey/groups.jsonl").read_text().splitlines()
+    group = json.loads(line)
+    file = tmp_path / "groups.jsonl"
+    file.write_text(f"{line}\n")
+    assert load_groups(file) == [group]
+    del group["settings"]["max_sequences"]
+    file.write_text(f"{line}\n{json.dumps(group)}\n")
+    with pytest.raises(RunFolderError, match="in line 2 .settings.max_sequences is missing"):
+        load_groups(file)
+
+
 def test_a_run_is_read_whatever_its_provenance_says(tmp_path):
     with RunFolder.open(tmp_path, {"num_trials": 1}, "row") as folder:
         folder.append({"trial": 0, "status": "SOLVED", "num_sequences": 5})

@@ -14,13 +14,29 @@ from lstm_jax.build import build_trial
 from lstm_jax.lanes import lane_mesh
 from lstm_jax.plan import plan
 from lstm_jax.record.lines import load_lines
+from lstm_jax.record.shape import NUMBER, require
 from lstm_jax.record.since import completed
 from lstm_jax.rows import count_weights
 from lstm_jax.runner import TrialRecord, run_trials
 
 STAGES = {"sweep": 0, "confirm": 1}
 """Each stage has random numbers of its own."""
-_NEEDED = {"task", "cell", "recipe", "values", "seed", "status", "num_sequences"}
+_NEEDED = {
+    "stage": str,
+    "points": [{"task": str, "cell": str, "recipe": str, "values": dict}],
+    "seeds": int,
+    "settings": {"max_sequences": int},
+    "num_weights": int,
+    "wall_s": NUMBER,
+    "records": [
+        {
+            **dict.fromkeys(("task", "cell", "recipe", "status"), str),
+            "values": dict,
+            "seed": int,
+            "num_sequences": int,
+        }
+    ],
+}
 
 
 def run_group(group: Group, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -52,8 +68,8 @@ def load(file: Path) -> list[dict[str, Any]]:
     """The finished groups on file; RunFolderError, in one line, where it is damaged."""
 
     def is_whole(line: dict[str, Any]) -> bool:
-        head = {"stage", "points", "seeds", "settings"} <= line.keys()
-        return head and all(record.keys() >= _NEEDED for record in line["records"])
+        require(line, _NEEDED)
+        return True
 
     return load_lines(file, is_whole)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from lstm_jax.record.shape import EVERY, MEASURE, NUMBER, Shape, require
+
 
 class Counted(NamedTuple):
     """What a kind of run counts, and how many its settings ask for.
@@ -13,38 +15,58 @@ class Counted(NamedTuple):
       word: in the plural.
       unit: of its `RunFolder`: the name of the number in a record, and of the file of records.
       asked: ``settings -> number``; the most there may be where a run may end earlier.
-      needs: what every record has beside its number, and a line that is none may lack.
+      needs: what every record has beside its number: a `lstm_jax.record.shape.Shape`.
     """
 
     word: str
     unit: str
     asked: Callable[[Mapping[str, Any]], int]
-    needs: tuple[str, ...]
+    needs: Mapping[str, Shape]
 
     def is_record(self, line: Mapping[str, Any]) -> bool:
-        """Whether a line of the file is a record; KeyError or TypeError are a no as well."""
-        number = line[self.unit]
-        if type(number) is not int or number < 0 or not line.keys() >= set(self.needs):
-            return False
-        return self is not OF_TRIALS or (
-            line["num_sequences"] >= 0 and isinstance(line["status"], str)
-        )
+        """Whether a line of the file is a record; what it lacks is told by a ValueError."""
+        require(line, {self.unit: int, **self.needs})
+        return line[self.unit] >= 0 and line.get("num_sequences", 0) >= 0
 
 
 OF_TRIALS = Counted(
-    "trials", "trial", lambda own: int(own.get("num_trials", 1)), ("status", "num_sequences")
+    "trials",
+    "trial",
+    lambda own: int(own.get("num_trials", 1)),
+    {"status": str, "num_sequences": int},
 )
+_MEASURES = {"loss": MEASURE, "accuracy": MEASURE}
 KINDS = {
     "num_origins": Counted(
-        "origins", "trial", lambda own: int(own["num_origins"]), ("truth", "forecasts", "intervals")
+        "origins",
+        "trial",
+        lambda own: int(own["num_origins"]),
+        {
+            "label": str,
+            "truth": [NUMBER],
+            "forecasts": {"network": [NUMBER], EVERY: [NUMBER]},
+            "intervals": {EVERY: [[NUMBER]]},
+        },
     ),
     "num_seeds": Counted(
         "fits",
         "fit",
         lambda own: int(own["num_seeds"]) * int(own.get("num_folds", 1)),
-        ("seed", "best_epoch", "test", "answers"),
+        {
+            "seed": int,
+            "num_weights": int,
+            "best_epoch": int,
+            "valid?": _MEASURES,
+            "test": _MEASURES,
+            "answers": [int],
+        },
     ),
-    "num_epochs": Counted("epochs", "epoch", lambda own: int(own["num_epochs"]), ("train", "best")),
+    "num_epochs": Counted(
+        "epochs",
+        "epoch",
+        lambda own: int(own["num_epochs"]),
+        {"train": {EVERY: MEASURE}, "valid?": {EVERY: MEASURE}, "best": bool},
+    ),
 }
 """By a setting that only runs of this kind have; those before it left out. All others: trials."""
 

@@ -30,6 +30,7 @@ from lstm_jax.record.numbered import NumberedRecords
 from lstm_jax.record.opening import CONFIG, lock_folder, make_folder, settle_config
 from lstm_jax.record.provenance import PROVENANCE, surroundings, total
 from lstm_jax.record.refusal import from_json, reason, writing
+from lstm_jax.record.shape import Shape
 
 TRIALS, CURVES = "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
@@ -74,7 +75,7 @@ class RunFolder:
         free_fields: Sequence[str] = (),
         report: Callable[[str], None] | None = None,
         unit: str = "trial",
-        needs: Sequence[str] = (),
+        needs: Shape = object,
     ) -> RunFolder:
         """Creates the run folder `workdir`, or resumes the run that is in it.
 
@@ -82,7 +83,7 @@ class RunFolder:
         free_fields: config fields that do not change results and so may differ on a resume.
         report: called with each line worth telling the user, as it is added to `messages`.
         unit: what is counted; "epoch" keeps records of epochs in epochs.jsonl.
-        needs: names that a record on file must have beside its number.
+        needs: what a record on file must have beside its number.
         Raises RunFolderError: not a folder, not writable, another run's or nobody's folder, held
         by a live process, or damaged beyond what a kill can do.
 

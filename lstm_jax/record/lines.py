@@ -16,7 +16,8 @@ def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[d
 
     Args:
       file: the path.
-      is_whole: whether an object has all it needs; what it raises for one counts as no.
+      is_whole: whether an object has all it needs; what it raises for one counts as no, and the
+        text of a ValueError is told.
 
     Raises:
       RunFolderError: in one line, where the file cannot be read or another line is damaged.
@@ -37,8 +38,9 @@ def load_lines(file: Path, is_whole: Callable[[dict[str, Any]], bool]) -> list[d
             found = from_json(line)
             if not is_whole(found):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            refuse(file, f"is damaged in line {number}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f" ({reason(error)})" if isinstance(error, ValueError) and str(error) else ""
+            refuse(file, f"is damaged in line {number}{why}")
         lines.append(found)
     return lines
 

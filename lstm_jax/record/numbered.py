@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.record import archive
 from lstm_jax.record.archive import plain
-from lstm_jax.record.refusal import RunFolderError, content, differences, from_json, refuse, writing
+from lstm_jax.record.refusal import (
+    RunFolderError,
+    content,
+    differences,
+    from_json,
+    reason,
+    refuse,
+    writing,
+)
+from lstm_jax.record.shape import Shape, require
 
 
 class NumberedRecords:
@@ -40,11 +49,11 @@ class NumberedRecords:
         self._say = say
         self._lines: dict[int, bytes] = {}  # number -> its line in the file
 
-    def read(self, needs: Sequence[str]) -> None:
+    def read(self, needs: Shape) -> None:
         """Reads the file, and drops a last line that a kill cut short.
 
         Raises RunFolderError, with the line, for another one that is damaged.
-        needs: names that a record must have beside its number.
+        needs: what a record must have beside its number.
         """
         file = self.file
         data = content(file)
@@ -53,12 +62,12 @@ class NumberedRecords:
             try:
                 record = from_json(line)
                 trial = self._number(record)
-                is_whole = all(name in record for name in needs)
-            except ValueError:
-                trial, is_whole = -1, False
-            if not is_whole:
+                require(record, needs)
+            except ValueError as error:
                 refuse(
-                    file, f"line {number} is damaged; correct or delete that line, then start again"
+                    file,
+                    f"line {number} is damaged ({reason(error)}); correct or delete that line, "
+                    "then start again",
                 )
             if self._lines.setdefault(trial, line + b"\n") != line + b"\n":
                 refuse(file, f"line {number} is a second, different record of {self.unit} {trial}")

@@ -110,7 +110,12 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
     """
     path = Path(path)
     there = _read_json(path / CONFIG)
-    if there.get("format") != FORMAT:
+    if "format" not in there:
+        refuse(
+            path / CONFIG,
+            "is of no run: a search, a sweep or a study has its own page, by its command's --report",
+        )
+    if there["format"] != FORMAT:
         refuse(path / CONFIG, f'is not of a run of this version (no "format": "{FORMAT}")')
     if not isinstance(there.get("config"), dict):
         refuse(path / CONFIG, 'is damaged ("config" is missing)')
