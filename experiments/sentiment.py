@@ -80,10 +80,13 @@ class Folds:
     def split(self, number: int) -> list[np.ndarray]:
         """The places of the sentences that train, decide and test in this fit."""
         seed, fold = divmod(number, self.config.num_folds)
-        folds = stratified_folds(self.strata, self.config.num_folds, self.config.seed + seed)
+        own = self.config
+        said = f"config.num_folds={own.num_folds}"
+        folds = stratified_folds(self.strata, own.num_folds, own.seed + seed, said)
         test, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        parts = max(2, round(1 / self.config.valid_share))
-        inner = stratified_folds([self.strata[n] for n in rest], parts, 1000 + number)
+        parts = max(2, round(1 / own.valid_share))
+        said = f"config.valid_share={own.valid_share:g}"
+        inner = stratified_folds([self.strata[n] for n in rest], parts, 1000 + number, said)
         return [rest[inner != 0], rest[inner == 0], test]
 
     def vocabulary(self, train: np.ndarray) -> Any:

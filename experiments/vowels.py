@@ -15,7 +15,7 @@ import numpy as np
 from configs import vowels as config_file
 from lstm_jax.build import build_classifier
 from lstm_jax.config import Config
-from lstm_jax.data import DATA_FLAG, Signals, load_signals
+from lstm_jax.data import DATA_FLAG, DataError, Signals, load_signals
 from lstm_jax.fitting import (
     REPEATED,
     Entry,
@@ -33,6 +33,8 @@ from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import writing
 from lstm_jax.rows import say
 from lstm_jax.tables import markdown_table
+
+NUM_FOLDS = 5  # of the baseline's cross-validation
 
 
 class Published(NamedTuple):
@@ -81,7 +83,12 @@ def repeat(config: Config, parts: Mapping[str, Signals], number: int) -> Repeat:
     train, valid = np.arange(len(parts["train"].labels)), None
     if config.valid_share:
         folds = max(2, round(1 / config.valid_share))
-        fold = stratified_folds(parts["train"].labels.tolist(), folds, seed)
+        fold = stratified_folds(
+            parts["train"].labels.tolist(),
+            folds,
+            seed,
+            f"config.valid_share={config.valid_share:g}",
+        )
         train, valid = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
     scale = Scale.of(parts["train"], train)
     return Repeat(
@@ -96,6 +103,8 @@ def repeat(config: Config, parts: Mapping[str, Signals], number: int) -> Repeat:
 def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     """The net of a row, and its fits."""
     parts = load_signals(config.data, extra["data_dir"])
+    if config.baseline:
+        require_baseline(config.data, parts["train"])
     net = build_classifier(config, parts["train"].inputs.shape[2], len(parts["train"].classes))
     model = classification(net, l2=config.l2)
     identity = {"signals": [len(part.labels) for part in parts.values()]}
@@ -117,6 +126,23 @@ def statistics(signals: Labelled) -> np.ndarray:
     return np.array(rows)
 
 
+def require_baseline(data: str, train: Signals) -> None:
+    """Refuses, before anything is trained, signals that `baseline` cannot be fitted to.
+
+    Raises:
+      DataError: in one line, for one class alone, or fewer signals of a class than its folds.
+    """
+    counts = np.bincount(train.labels, minlength=len(train.classes))
+    there = [name for name, count in zip(train.classes, counts, strict=True) if count]
+    if len(there) < 2:
+        problem = f"all signals are of class {there[0]}, and logistic regression needs two"
+    elif counts.max() < NUM_FOLDS:
+        problem = f"no class has {NUM_FOLDS} signals, as logistic regression needs"
+    else:
+        return
+    raise DataError(f"{data}: in the train part {problem}; --config.baseline=false leaves it out")
+
+
 def baseline(parts: Mapping[str, Signals]) -> np.ndarray:
     """The answers [N] of logistic regression on `statistics`; penalty chosen on the train part."""
     from sklearn.linear_model import LogisticRegression
@@ -128,7 +154,9 @@ def baseline(parts: Mapping[str, Signals]) -> np.ndarray:
     scale = Scale.of(parts["train"], everything["train"])
     train, test = (scale(parts[part], everything[part]) for part in ("train", "test"))
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    search = GridSearchCV(pipeline, {"logisticregression__C": [0.01, 0.1, 1, 10, 100]}, cv=5)
+    search = GridSearchCV(
+        pipeline, {"logisticregression__C": [0.01, 0.1, 1, 10, 100]}, cv=NUM_FOLDS
+    )
     search.fit(statistics(train), train.labels)
     return search.predict(statistics(test))
 

@@ -152,6 +152,20 @@ def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
     assert "must be one of own, all" in error(sentiment.SENTIMENT, where, "--config.site=amazon")
     many = "--config.num_folds=20"
     assert "cannot be in 20 folds" in error(sentiment.SENTIMENT, row, where, many)
+    assert "config.num_folds=20: " in error(sentiment.SENTIMENT, row, where, many)
+    share = "--config.valid_share=0.001"
+    said = error(sentiment.SENTIMENT, row, where, share)
+    assert "config.valid_share=0.001: " in said and "in 1000 folds" in said
+    signals = signals_files(tmp_path)
+    argv = (f"--config.data={signals}", "--config=configs/vowels.py:mean")[::-1]
+    said = error(vowels.VOWELS, *argv, share, "--config.baseline=false")
+    assert "config.valid_share=0.001: " in said
+    train = tmp_path / "own_TRAIN.ts"
+    lines = train.read_text().splitlines()
+    for kept, part in ((slice(2, None, 2), "are of class a"), (slice(2, 5), "no class has 5")):
+        train.write_text("\n".join([*lines[:2], *lines[kept]]) + "\n")
+        said = error(vowels.VOWELS, *argv, "--dry_run")
+        assert str(signals) in said and part in said and "--config.baseline=false" in said
     (tmp_path / "empty.txt").write_text("")
     empty = f"--config.data={tmp_path / 'empty.txt'}"
     assert "the file is empty" in error(sentiment.SENTIMENT, empty)

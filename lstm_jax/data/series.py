@@ -132,9 +132,7 @@ def _filled(path: Path, column: str, cells: Sequence[tuple[int, str]], gaps: str
         line, cell = cells[missing[0]]
         where = f"{path}: line {line:,}, column {column}: the value is missing ({cell or 'empty'})"
         if gaps == "refuse":
-            raise DataError(
-                f"{where}, {missing.size:,} in all; gaps=previous or gaps=linear fills them"
-            )
+            raise DataError(f"{where}, {missing.size:,} in all; gaps=previous fills them")
         if np.isnan(values[0]) or np.isnan(values[-1]):
             raise DataError(f"{where}; the first and the last value must be there")
         known = np.flatnonzero(~np.isnan(values))

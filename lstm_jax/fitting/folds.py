@@ -5,7 +5,9 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 
-def stratified_folds(strata: Sequence[Hashable], num_folds: int, seed: int) -> np.ndarray:
+def stratified_folds(
+    strata: Sequence[Hashable], num_folds: int, seed: int, setting: str = ""
+) -> np.ndarray:
     """The fold of each example, int32 [N], 0 to ``num_folds - 1``.
 
     The examples of each stratum are shuffled and dealt in turn, each stratum going on where the
@@ -15,6 +17,7 @@ def stratified_folds(strata: Sequence[Hashable], num_folds: int, seed: int) -> n
       strata: what is to have the same share in all folds: the class, or class and source.
       num_folds: at least 2.
       seed: of the shuffles.
+      setting: that asks for so many folds, named where they cannot be.
 
     Raises:
       ValueError: where a stratum has fewer examples than there are folds.
@@ -33,7 +36,7 @@ def stratified_folds(strata: Sequence[Hashable], num_folds: int, seed: int) -> n
         members = rng.permutation(np.flatnonzero(number_of == number))
         if len(members) < num_folds:
             raise ValueError(
-                f"{len(members)} examples of {name} cannot be in {num_folds} folds; at least "
+                f"{setting and f'{setting}: '}{len(members)} examples of {name} cannot be in {num_folds} folds; at least "
                 f"{num_folds} are needed"
             )
         folds[members] = (begin + np.arange(len(members))) % num_folds
