@@ -105,6 +105,7 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     parts = load_signals(config.data, extra["data_dir"])
     if config.baseline:
         require_baseline(config.data, parts["train"])
+    repeat(config, parts, 0)  # what its folds refuse is told before there is a run folder
     net = build_classifier(config, parts["train"].inputs.shape[2], len(parts["train"].classes))
     model = classification(net, l2=config.l2)
     identity = {"signals": [len(part.labels) for part in parts.values()]}

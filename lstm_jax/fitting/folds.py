@@ -36,8 +36,8 @@ def stratified_folds(
         members = rng.permutation(np.flatnonzero(number_of == number))
         if len(members) < num_folds:
             raise ValueError(
-                f"{setting and f'{setting}: '}{len(members)} examples of {name} cannot be in {num_folds} folds; at least "
-                f"{num_folds} are needed"
+                f"{setting and f'{setting}: '}{len(members)} examples of {name} cannot be in "
+                f"{num_folds} folds; at least {num_folds} are needed"
             )
         folds[members] = (begin + np.arange(len(members))) % num_folds
         begin += len(members)

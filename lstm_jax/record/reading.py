@@ -113,7 +113,7 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
     if "format" not in there:
         refuse(
             path / CONFIG,
-            "is of no run: a search, a sweep or a study has its own page, by its command's --report",
+            "is of no run: a search, sweep or study has its own page, by its command's --report",
         )
     if there["format"] != FORMAT:
         refuse(path / CONFIG, f'is not of a run of this version (no "format": "{FORMAT}")')
