@@ -93,9 +93,11 @@ def deferred(
     num_steps, *shape = inputs.x.shape
     x = alike(jnp.zeros(shape, inputs.x.dtype), start)
     cell, params = _closed(cell, params, x, start)
-    learned = inputs.reset is not None and bool(jax.closure_convert(cell.initial_state)[1])
-    given = fresh if learned else None
-    constant, seen, begin, fresh = jax.lax.stop_gradient((params, inputs, start, fresh))
+    resets_learned = inputs.reset is not None and jax.closure_convert(cell.initial_state)[1]
+    learned = fresh if resets_learned else None
+    constant, seen, begin, fresh, still = jax.lax.stop_gradient(
+        (params, inputs, start, fresh, learned)
+    )
     looped = cell
     if jnp.issubdtype(inputs.x.dtype, jnp.integer):
         cell, looped = _of_symbols(cell), _of_symbols(cell, constant)
@@ -105,7 +107,7 @@ def deferred(
     pulled: list[Any] = []
 
     def forwards(state: State, now: Inputs) -> tuple[State, Any]:
-        ways = zeros(constant)._replace(fresh=fresh if learned else None)
+        ways = zeros(constant)._replace(fresh=still)
         (after, y), pull = jax.vjp(
             lambda state, ways: step(ready, constant, ways, state, now), state, ways
         )
@@ -119,7 +121,7 @@ def deferred(
     kept = Kept((constant, ready), seen, before, residuals)
     again = partial(step, ready)
     ways, inner = _nets(cell, params, again, zeros, matrices, inputs, fresh, before)
-    ways = ways._replace(fresh=given)
+    ways = ways._replace(fresh=learned)
     tree, sources = pulled[-1]
     attach = _attached(tree, sources, reverse)
     return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
@@ -132,10 +134,7 @@ def _closed(cell: Cell, params: Params, x: Array, state: State) -> tuple[Cell, P
         x = jnp.zeros(cell.input_size, jax.tree.leaves(params)[0].dtype)
     project, of_x = jax.closure_convert(cell.parts.project, params, x)
     recur, of_h = jax.closure_convert(cell.parts.recur, params, state)
-    nets = (
-        jax.eval_shape(cell.parts.project, params, x),
-        jax.eval_shape(cell.parts.recur, params, state),
-    )
+    nets = jax.eval_shape(lambda: (project(params, x, *of_x), recur(params, state, *of_h)))
     combine, of_c = jax.closure_convert(cell.parts.combine, params, state, *nets)
     if not (of_x or of_h or of_c):
         return cell, params
