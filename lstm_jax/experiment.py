@@ -16,6 +16,7 @@ from lstm_jax.config import (
     Config,
     Fields,
     check_standard,
+    make_config,
     parse_command_line,
     refusals,
     row_configs,
@@ -24,6 +25,8 @@ from lstm_jax.config import (
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record.archive import write_whole
+from lstm_jax.record.opening import CONFIG
+from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
 from lstm_jax.side_by_side import run_rows
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
@@ -145,6 +148,19 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
 def _own_config(experiment: Any, command_line: CommandLine) -> bool:
     """Whether the user gave a config file of another name."""
     return Path(command_line.config_path).name != Path(experiment.config_path).name
+
+
+def config_on_file(fields: Fields, workdir: Path) -> Config | None:
+    """The settings that a folder's records are of, for a page anew; None where it has none."""
+    path = workdir / CONFIG
+    try:
+        values = json.loads(path.read_text())
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return make_config(fields, **tuples)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, TypeError):
+        refuse(path, "is damaged; restore it, or give the settings on the command line")
 
 
 def command_of(experiment: Any, command_line: CommandLine, config: Config) -> str:

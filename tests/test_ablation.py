@@ -12,11 +12,12 @@ from scipy import stats
 from configs import ablation as settings
 from experiments.ablation import ABLATION
 from lstm_jax.ablation import main
-from lstm_jax.ablation.analysis import best, compare, point_results, variance_shares
+from lstm_jax.ablation.analysis import best, compare, point_results
 from lstm_jax.ablation.axes import Axis, grid, parse_axis, sample
 from lstm_jax.ablation.command import PAGE, RECORDS
 from lstm_jax.ablation.design import cell_values, config_of, groups_of, points_of
 from lstm_jax.ablation.pictures import heat_map, short
+from lstm_jax.ablation.variance import variance_shares
 from lstm_jax.cells import CELLS
 from lstm_jax.config import ConfigError, make_config
 from lstm_jax.config.standard import CELL_NAMES, SWITCHES
@@ -229,20 +230,80 @@ def test_the_best_point_has_most_solved_then_the_least_median():
     assert best(point_results(records, 100)).values == {"learning_rate": 0.3}
 
 
-def test_variance_goes_to_the_setting_that_matters():
-    pytest.importorskip("optuna", reason="pip install -e '.[search]'")
+def draws_of_three_settings(num_points):
+    """Points of a rate drawn log-uniformly, a momentum 1 - log-uniform, and a category."""
     rng = np.random.default_rng(0)
-    records = [
-        {"cell": cell, "values": {"learning_rate": rate}, "status": "SOLVED"}
-        | {"num_sequences": int(1000 * rate * rng.uniform(0.95, 1.05))}
-        for cell in ("V", "NP")
-        for rate in (1.0, 3.0, 10.0, 30.0)
-        for _ in range(5)
+    rate, slip = np.exp(rng.uniform(np.log(1e-4), 0.0, (2, num_points)))
+    cell = rng.permutation(np.arange(num_points) % 6)
+    names = ("V", "NIG", "NFG", "NOG", "NP", "FGR")
+    points = [
+        {"learning_rate": float(r), "momentum": float(1 - m), "cell": names[c]}
+        for r, m, c in zip(rate, slip, cell, strict=True)
     ]
-    shares = variance_shares(records, 10**6)
-    assert shares["learning_rate"] > 0.95 and sum(shares.values()) == pytest.approx(1.0)
-    flat = [r | {"num_sequences": 7} for r in records]
-    assert variance_shares(flat, 10**6) == {}
+    effects = np.log(rate), np.log(slip), 4.0 * (cell == 2)
+    return points, effects
+
+
+def test_shares_of_a_grid_are_those_of_the_design():
+    rng = np.random.default_rng(1)
+    rates, cells, seeds = (0.01, 0.1, 1.0, 10.0), ("V", "NP", "FGR"), 4
+    table = rng.normal(size=(len(rates), len(cells), seeds))
+    points = [
+        {"learning_rate": rate, "cell": cell}
+        for rate in rates
+        for cell in cells
+        for _ in range(seeds)
+    ]
+    found = variance_shares(points, table.ravel().tolist())
+    of_rates, of_cells = table.mean((1, 2)), table.mean((0, 2))
+    means = table.mean(2)
+    rest = means - of_rates[:, None] - of_cells[None] + table.mean()
+    parts = np.array([of_rates.var(), of_cells.var(), (rest**2).mean(), table.var(2).mean()])
+    assert parts.sum() == pytest.approx(table.var())  # the design is orthogonal
+    assert [
+        found.alone["learning_rate"],
+        found.alone["cell"],
+        found.together,
+        found.chance,
+    ] == pytest.approx((parts / table.var()).tolist())
+    shuffled = rng.permutation(len(points))
+    again = variance_shares([points[i] for i in shuffled], table.ravel()[shuffled].tolist())
+    assert again.together == pytest.approx(found.together)
+
+
+def test_shares_of_drawn_points_follow_the_scale_they_were_drawn_on():
+    pytest.importorskip("optuna", reason="pip install -e '.[search]'")
+    points, effects = draws_of_three_settings(300)
+    found = variance_shares(points, sum(effects).tolist())
+    wanted = np.array([effect.var() for effect in effects])
+    names = ("learning_rate", "momentum", "cell")
+    for name, share in zip(names, wanted / wanted.sum(), strict=True):
+        assert found.alone[name] == pytest.approx(share, abs=0.06), name
+    assert found.chance is None and sum(found.alone.values()) + found.together == pytest.approx(1.0)
+
+
+def test_what_settings_explain_together_is_given_to_none_of_them():
+    pytest.importorskip("optuna", reason="pip install -e '.[search]'")
+    points, (rate, slip, _) = draws_of_three_settings(300)
+    score = (rate - rate.mean()) * (slip - slip.mean())
+    assert variance_shares(points, score.tolist()).together > 0.8
+
+
+def test_nothing_is_shared_where_nothing_differs():
+    points, _ = draws_of_three_settings(12)
+    assert variance_shares(points, [7.0] * 12) is None
+    assert (
+        variance_shares(
+            [{"cell": "V", "learning_rate": p["learning_rate"]} for p in points], range(12)
+        )
+        is None
+    )
+
+
+def test_shares_of_tuples_are_those_of_their_names():
+    points = [{"switches": s, "size": n} for s in ([], ["NP"], ["NP", "CIFG"]) for n in (4, 8)]
+    found = variance_shares(points, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert found.alone == pytest.approx({"switches": 32 / 35, "size": 3 / 35})
 
 
 # ---- pictures

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_jax.ablation.variance import Shares, variance_shares
 from lstm_jax.summary import RowSummary, summarize
 
 Record = Mapping[str, Any]
@@ -115,60 +116,16 @@ def compare(
     return [c._replace(q=float(q)) for c, q in zip(found, corrected, strict=True)]
 
 
-def variance_shares(records: Sequence[Record], cap: int) -> dict[str, float]:
-    """The share of the variance of success that each swept setting explains, by fANOVA.
+def shares_of(records: Sequence[Record], cap: int) -> Shares | None:
+    """What each swept setting, the cell among them, explains of the variance of success.
 
-    Hutter, Hoos & Leyton-Brown 2014, as Greff et al. 2017 used it, in Optuna's implementation,
-    which is asked for by name (it needs scikit-learn). What is explained is the logarithm of the
-    sequences needed, the cap for what was not solved. Settings with one value are left out; fewer
-    than two left: none.
+    That is of the logarithm of the sequences needed, the cap for what was not solved.
 
     Raises:
-      ImportError: without the extra `search`.
+      ImportError: for points that are no grid, without the extra `search`.
     """
     settings = [{"cell": record["cell"], **record["values"]} for record in records]
-    return importances(settings, [math.log(_count(record, cap)) for record in records])
-
-
-def importances(settings: Sequence[Mapping[str, Any]], scores: Sequence[float]) -> dict[str, float]:
-    """The share of the variance of scores that each setting alone explains, by fANOVA.
-
-    Raises:
-      ImportError: without the extra `search`.
-    """
-    import optuna
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {}
-    for name in settings[0]:
-        values = sorted({setting[name] for setting in settings}, key=str)
-        numbers = [value for value in values if isinstance(value, (int, float))]
-        if len(values) < 2:
-            continue
-        if len(numbers) == len(values) and not any(isinstance(v, bool) for v in values):
-            low, high = float(min(numbers)), float(max(numbers))
-            distributions[name] = FloatDistribution(low, high, log=low > 0)
-        else:
-            distributions[name] = CategoricalDistribution([str(value) for value in values])
-    if len(distributions) < 2:
-        return {}
-    study = optuna.create_study(direction="minimize")
-    for score, setting in zip(scores, settings, strict=True):
-        params = {
-            name: float(setting[name])
-            if isinstance(kind, FloatDistribution)
-            else str(setting[name])
-            for name, kind in distributions.items()
-        }
-        study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions, value=score)
-        )
-    values = [trial.value for trial in study.trials]
-    if len(set(values)) < 2:
-        return {}  # nothing differs that could be explained
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+    return variance_shares(settings, [math.log(_count(record, cap)) for record in records])
 
 
 def _count(record: Record, cap: int) -> float:

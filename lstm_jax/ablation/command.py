@@ -26,12 +26,12 @@ from lstm_jax.config import (
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import command_of, default_workdir, this_command
+from lstm_jax.experiment import command_of, config_on_file, default_workdir, this_command
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import held_folder
+from lstm_jax.record.opening import held_folder, require_settings
 from lstm_jax.record.refusal import refuse
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
@@ -57,22 +57,22 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         check=lambda config: _check(ablation, config),
     )
     runtime.configure()
+    config = command_line.config
+    workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
     with refusals():
-        points = points_of(ablation, command_line.config)
-        groups = groups_of(
-            ablation, command_line.config, points, "sweep", command_line.config.num_seeds
-        )
-        workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
+        if command_line.extra["report"] and not command_line.overrides:
+            config = config_on_file(ablation.fields, workdir) or config
+        points = points_of(ablation, config)
+        groups = groups_of(ablation, config, points, "sweep", config.num_seeds)
         for group in groups:  # what one of them refuses must not come after an hour
             build_trial(group.config)
         if command_line.dry_run:
-            return _describe(groups, command_line.config, workdir)
-        if not command_line.extra["report"]:
-            done = _run(ablation, command_line.config, groups, points, workdir)
-            if not done:
-                return INTERRUPTED
-        command = command_of(ablation, command_line, command_line.config)
-        return _report(command_line.config, command, workdir)
+            return _describe(groups, config, workdir)
+        if command_line.extra["report"]:
+            require_settings(workdir, json.loads(config.to_json()), "sweep")
+        elif not _run(ablation, config, groups, points, workdir):
+            return INTERRUPTED
+        return _report(config, command_of(ablation, command_line, config), workdir)
 
 
 def _check(ablation: Ablation, config: Config) -> None:

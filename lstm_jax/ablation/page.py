@@ -12,8 +12,8 @@ from lstm_jax.ablation.analysis import (
     best,
     compare,
     point_results,
+    shares_of,
     summary_of,
-    variance_shares,
 )
 from lstm_jax.config import show
 from lstm_jax.summary import RowSummary, wilson_interval
@@ -44,7 +44,8 @@ def results_of(lines: Lines, cap: int) -> dict[Family, dict[str, list[PointResul
 
 def markdown(title: str, lines: Lines, *, baseline: str, cap: int, command: str) -> str:
     """The page: what was run, each cell at its best point, its tests, and what settings explain."""
-    sweep, confirm = (records_by_cell(lines, stage) for stage in ("sweep", "confirm"))
+    sweep, fresh = (records_by_cell(lines, stage) for stage in ("sweep", "confirm"))
+    tested = fresh or sweep
     num_trials = sum(len(line["records"]) for line in lines)
     wall = format_duration(sum(line["wall_s"] for line in lines))
     weights = _weights(lines)
@@ -54,49 +55,57 @@ def markdown(title: str, lines: Lines, *, baseline: str, cap: int, command: str)
         f"that took {wall} in all: `{command}`.",
         f"![Share of trials solved, over cells and learning rates]({PICTURE})",
     ]
-    tested = confirm or sweep
     comparisons = compare(tested, baseline, cap)
     for family, cells in results_of(lines, cap).items():
         blocks.append(f"## {family[0]}, {family[1]}")
-        blocks.append(_table(family, cells, confirm, comparisons, cap, weights))
+        own = {cell: tested.get((*family, cell)) for cell in cells} if fresh else {}
+        found = {c.cell: c for c in comparisons if (c.task, c.recipe) == family}
+        blocks.append(_table(family, cells, own, found, baseline, cap, weights))
         shares = _shares(sweep, family, cap)
         if shares:
             blocks.append(shares)
-    blocks.append(_legend(baseline, bool(confirm), len(comparisons)))
+    blocks.append(_legend(baseline, bool(fresh), len(comparisons)))
     return "\n\n".join(blocks) + "\n"
 
 
 def _table(
     family: Family,
     cells: Mapping[str, Sequence[PointResult]],
-    confirm: Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]],
-    comparisons: Sequence[Comparison],
+    fresh: Mapping[str, Sequence[Mapping[str, Any]] | None],
+    comparisons: Mapping[str, Comparison],
+    baseline: str,
     cap: int,
     weights: Mapping[tuple[str, str, str], int],
 ) -> str:
+    """fresh: each cell's trials by fresh seeds, None where they are still to come; or empty."""
     heads = ("cell", "weights", "solved in sweep", "best point", "solved there [95%]")
     heads += ("median sequences [95%]", "sooner than first [95%]", "q", "verdict")
     rows = []
     for cell, points in cells.items():
         chosen = best(points)
-        own = confirm.get((*family, cell))
+        own = fresh.get(cell)
         summary = summary_of(own, cap) if own else chosen.summary
+        waits = bool(fresh) and own is None
         solved = sum(point.summary.num_solved for point in points)
         total = sum(point.summary.num_trials for point in points)
-        found = next(
-            (c for c in comparisons if (c.task, c.recipe, c.cell) == (*family, cell)), None
-        )
+        found = comparisons.get(cell)
+        if cell == baseline:
+            verdict = "baseline, its fresh seeds still to come" if waits else "baseline"
+        elif found is None:
+            verdict = "fresh seeds still to come" if waits else f"{baseline} still to come"
+        else:
+            verdict = found.verdict
         rows.append(
             (
                 cell,
                 format_count(weights[(*family, cell)]),
                 f"{solved}/{total}",
                 ", ".join(f"{name} {show(value)}" for name, value in chosen.values.items()),
-                _share(summary),
-                format_median(summary),
+                "-" if waits else _share(summary),
+                "-" if waits else format_median(summary),
                 "-" if found is None else f"{found.effect:.2f} [{found.low:.2f}, {found.high:.2f}]",
                 "-" if found is None else f"{found.q:.2g}",
-                "baseline" if found is None else found.verdict,
+                verdict,
             )
         )
     return markdown_table(heads, rows)
@@ -121,13 +130,10 @@ def _shares(
 ) -> str:
     records = [r for key, found in sweep.items() if key[:2] == family for r in found]
     try:
-        shares = variance_shares(records, cap)
+        shares = shares_of(records, cap)
     except ImportError:
         return "Share of the variance by setting (fANOVA): needs `pip install -e '.[search]'`."
-    if not shares:
-        return ""
-    text = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    return f"Share of the variance of the log sequences by setting alone (fANOVA): {text}."
+    return shares.text("log sequences") if shares else ""
 
 
 def _legend(baseline: str, confirmed: bool, num_tests: int) -> str:

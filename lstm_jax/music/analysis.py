@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_jax.ablation.variance import Shares, variance_shares
+
 Record = Mapping[str, Any]
 
 
@@ -92,16 +94,14 @@ def versus(found: Mapping[str, Sequence[Record]], baseline: str, share: float) -
     return made
 
 
-def importances_of(records: Sequence[Record]) -> dict[str, float]:
-    """The share of the variance of the test NLL that each setting explains alone (fANOVA).
+def shares_of(records: Sequence[Record]) -> Shares | None:
+    """What the variant and each drawn setting explain of the variance of the test NLL.
 
     Raises:
       ImportError: without the extra `search`.
     """
-    from lstm_jax.ablation.analysis import importances
-
     settings = [{"variant": r["variant"], **r["values"]} for r in records]
-    return importances(settings, [_nll(r, "test_nll") for r in records])
+    return variance_shares(settings, [_nll(r, "test_nll") for r in records])
 
 
 def _versus(variant: str, own: Sequence[Record], other: Sequence[Record], share: float) -> Versus:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from lstm_jax import runtime
 from lstm_jax.config import Config, Fields, parse_command_line, refusals
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import config_on_file, this_command
 from lstm_jax.music.page import report
 from lstm_jax.music.problem import load_parts
 from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
-from lstm_jax.record.opening import held_folder
+from lstm_jax.record.opening import held_folder, require_settings
 from lstm_jax.record.refusal import differences
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import format_duration
@@ -64,15 +64,20 @@ def search(search: Search, argv: Sequence[str]) -> int:
     )
     config = command_line.config
     runtime.configure()
+    workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
+    page_only = command_line.extra["report"]
     with refusals():
+        if page_only and not command_line.overrides:
+            config = config_on_file(search.fields, workdir) or config
         settings = settings_of(config)
-        workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
         if command_line.dry_run:
             return _describe(settings, config, workdir)
         status = 0
-        if not command_line.extra["report"]:
+        kept = plain(json.loads(config.to_json()))
+        if page_only:
+            require_settings(workdir, kept, "search", FREE_FIELDS)
+        else:
             data = load_data(config, command_line.extra["data_dir"])
-            kept = plain(json.loads(config.to_json()))
             with held_folder(workdir, kept, what="search", free=FREE_FIELDS, say=say):
                 status = _run(settings, config, data, workdir)
         return status or report(workdir, config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_jax.config import Config
-from lstm_jax.music.analysis import Versus, by_variant, importances_of, top, versus
+from lstm_jax.music.analysis import Versus, by_variant, shares_of, top, versus
 from lstm_jax.music.search import load_costs, load_trials
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import refuse
@@ -53,7 +53,8 @@ def markdown(
     heads += (f"test NLL, best {config.top_share:.0%}", "pairs", f"median minus {baseline} [95%]")
     heads += ("q pairs", "q Welch", "q rank", "verdict")
     rows = [
-        _row(variant, own, against.get(variant), config.top_share) for variant, own in found.items()
+        _row(variant, own, against.get(variant), baseline, config.top_share)
+        for variant, own in found.items()
     ]
     blocks = [
         "# The odyssey's search on the chorales",
@@ -68,7 +69,11 @@ def markdown(
 
 
 def _row(
-    variant: str, own: Sequence[Mapping[str, Any]], mine: Versus | None, share: float
+    variant: str,
+    own: Sequence[Mapping[str, Any]],
+    mine: Versus | None,
+    baseline: str,
+    share: float,
 ) -> tuple[str, ...]:
     best, ranked = top(own, share)[0], top(own, share)
     values = best["values"]
@@ -84,7 +89,8 @@ def _row(
         f"{np.mean(nlls):.3f}{spread} (n={len(nlls)})",
     )
     if mine is None:
-        return *row, "", "", "", "", "", "baseline"
+        waits = "baseline" if variant == baseline else f"{baseline} still to come"
+        return *row, "", "", "", "", "", waits
     return (
         *row,
         str(mine.num_pairs),
@@ -107,13 +113,10 @@ def _cost(costs: Sequence[Mapping[str, Any]]) -> str:
 
 def _shares(records: Sequence[Mapping[str, Any]]) -> str:
     try:
-        shares = importances_of(records)
+        shares = shares_of(records)
     except ImportError:
         return "Share of the variance by setting (fANOVA): needs `pip install -e '.[search]'`."
-    if not shares:
-        return ""
-    text = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in shares.items())
-    return f"Share of the variance of the test NLL by setting alone (fANOVA): {text}."
+    return shares.text("test NLL") if shares else ""
 
 
 def _legend(baseline: str, config: Config, num_tests: int) -> str:

@@ -15,11 +15,10 @@ from lstm_jax.build import build_trial
 from lstm_jax.config import (
     Config,
     Field,
-    make_config,
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import command_of, default_workdir, this_command
+from lstm_jax.experiment import command_of, config_on_file, default_workdir, this_command
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
 from lstm_jax.record.archive import pretty, write_whole
@@ -55,7 +54,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
     report = command_line.extra["report"]
     with refusals():
         if report and not command_line.overrides:
-            config = _config_on_file(study, workdir) or config
+            config = config_on_file(study.fields, workdir) or config
         groups = study.groups(config)
         for group in groups:  # what one of them refuses must not come after an hour
             check_group(group)
@@ -118,19 +117,6 @@ def _keep_provenance(workdir: Path) -> None:
     sessions = sessions_on_file(workdir)
     sessions.append({"command": ["python", *sys.orig_argv[1:]]} | surroundings())
     write_whole(workdir / PROVENANCE, pretty({"sessions": sessions}))
-
-
-def _config_on_file(study: Study, workdir: Path) -> Config | None:
-    """The settings that a folder's records are of; None where it has none."""
-    path = workdir / "config.json"
-    try:
-        values = json.loads(path.read_text())
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return make_config(study.fields, **tuples)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError, TypeError):
-        refuse(path, "is damaged; restore it, or give the settings on the command line")
 
 
 def _line_to_report(group: Group, on_file: Sequence[Line]) -> Line | None:

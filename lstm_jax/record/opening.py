@@ -128,24 +128,33 @@ def held_folder(
         os.close(lock)
 
 
-def _settle_settings(
-    path: Path, settings: Mapping[str, Any], what: str, free: Sequence[str]
-) -> None:
+def require_settings(
+    path: Path, settings: Mapping[str, Any], what: str, free: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """The settings on file; None where there are none. Refuses a folder that is of others.
+
+    Args: as of `held_folder`.
+    """
     file = path / CONFIG
     try:
         there = from_json(file.read_bytes())
     except FileNotFoundError:
-        there = None
+        return None
     except (OSError, ValueError) as error:
         refuse(file, f"is damaged ({reason(error)}); restore it or give another --workdir")
-    else:
-        if not isinstance(there, dict) or "format" in there:
-            refuse(file, f"is not of a {what}; give another --workdir")
-        old, new = ({k: v for k, v in c.items() if k not in free} for c in (there, settings))
-        if old != new:
-            refuse(path, f"holds another {what}: {differences(old, new)}; give another --workdir")
-    if there != settings:
-        write_whole(file, pretty(settings))
+    if not isinstance(there, dict) or "format" in there:
+        refuse(file, f"is not of a {what}; give another --workdir")
+    old, new = ({k: v for k, v in c.items() if k not in free} for c in (there, settings))
+    if old != new:
+        refuse(path, f"holds another {what}: {differences(old, new)}; give another --workdir")
+    return there
+
+
+def _settle_settings(
+    path: Path, settings: Mapping[str, Any], what: str, free: Sequence[str]
+) -> None:
+    if require_settings(path, settings, what, free) != settings:
+        write_whole(path / CONFIG, pretty(settings))
 
 
 def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[str]) -> None:
