@@ -162,6 +162,9 @@ def censored_median(
         # the log-log limits are undefined where S is 0 or 1; those points are left out below
         warnings.simplefilter("ignore", RuntimeWarning)
         limits = survival.confidence_interval(confidence, method="log-log")
+    if not np.isnan(limits.low.probabilities).all():
+        # Nothing is below 0: half of the trials are solved by then, whatever the interval.
+        limits.low.probabilities[survival.probabilities == 0] = 0.0
     low, high = (
         math.nan
         if np.isnan(limit.probabilities).all()

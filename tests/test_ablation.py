@@ -16,6 +16,7 @@ from lstm_jax.ablation.analysis import best, compare, point_results
 from lstm_jax.ablation.axes import Axis, grid, parse_axis, sample
 from lstm_jax.ablation.command import PAGE, RECORDS
 from lstm_jax.ablation.design import cell_values, config_of, groups_of, points_of
+from lstm_jax.ablation.page import markdown
 from lstm_jax.ablation.pictures import heat_map, short
 from lstm_jax.ablation.variance import variance_shares
 from lstm_jax.cells import CELLS
@@ -306,6 +307,39 @@ def test_shares_of_tuples_are_those_of_their_names():
     assert found.alone == pytest.approx({"switches": 32 / 35, "size": 3 / 35})
 
 
+# ---- the page
+
+
+def line_of_group(stage, cell, counts, cap=1000):
+    point = {"task": "t", "recipe": "r", "cell": cell, "values": {"learning_rate": 0.1}}
+    records = [
+        point | r | {"seed": seed}
+        for seed, r in enumerate(solved(*counts) if counts else unsolved(cap, cap))
+    ]
+    return {"stage": stage, "points": [point], "num_weights": 9, "wall_s": 1.0, "records": records}
+
+
+def verdicts(*lines, baseline="V"):
+    page = markdown("x", lines, baseline=baseline, cap=1000, command="x")
+    cells = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
+    return {row[0].strip(): [item.strip() for item in row[3:]] for row in cells[1:]}
+
+
+def test_a_cell_without_fresh_seeds_has_no_verdict_yet():
+    sweep = [line_of_group("sweep", cell, [500, 600]) for cell in ("V", "NIG", "NOG")]
+    fresh = [line_of_group("confirm", cell, [500, 600]) for cell in ("V", "NIG")]
+    found = verdicts(*sweep, *fresh)
+    assert found["V"][-1] == "baseline" and found["NIG"][-1] == "no difference shown"
+    assert found["NOG"][1:] == ["-", "-", "-", "-", "fresh seeds still to come"]
+    alone = verdicts(*sweep, fresh[1])
+    assert [alone[cell][-1] for cell in ("V", "NIG", "NOG")] == [
+        "baseline, its fresh seeds still to come",
+        "V still to come",
+        "fresh seeds still to come",
+    ]
+    assert verdicts(*sweep)["NOG"][-1] == "no difference shown"
+
+
 # ---- pictures
 
 
@@ -379,6 +413,19 @@ def test_another_sweep_is_refused_its_folder(swept, capsys):
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "another sweep" in told
+
+
+def test_a_page_anew_has_the_settings_of_its_records(swept, capsys):
+    before = (swept / PAGE).read_text()
+    (swept / PAGE).unlink()
+    plain = "--config=configs/ablation.py:smoke"
+    with jax.numpy_dtype_promotion("standard"):
+        assert main(ABLATION, [plain, "--report", f"--workdir={swept}"]) == 0
+    assert (swept / PAGE).read_text() == before
+    with pytest.raises(SystemExit) as ended:
+        main(ABLATION, [*TINY, "--config.cells=elman,NP", "--report", f"--workdir={swept}"])
+    assert ended.value.code == 2
+    assert "holds another sweep: cells is" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_stopped_and_killed_runs_end_as_the_unbroken_one(unbroken, tmp_path):
     assert contents(tmp_path) == contents(unbroken)
 
 
-def test_more_trials_later(unbroken, tmp_path):
+def test_more_trials_later(unbroken, tmp_path, capsys):
     shutil.copytree(unbroken, tmp_path / "run")
     row = tmp_path / "run" / "t9-6a"
     picture = (row / "curves.png").read_bytes()
@@ -292,6 +292,11 @@ def test_more_trials_later(unbroken, tmp_path):
     assert after[:2] == before and len(after) == 3
     assert (row / "curves.png").read_bytes() != picture
     assert "3 trials; the paper's mean is of 20" in (tmp_path / "run" / "report.md").read_text()
+    capsys.readouterr()
+    fewer = ["--rows=t9-6a", "--trials=2", "--max_sequences=30000"]
+    assert main(PAPER, [*fewer, f"--workdir={tmp_path / 'run'}"]) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("| t9-6a")]
+    assert "/2 |" in line, "the table is of the trials that were asked for"
     assert main(PAPER, [*more, f"--workdir={tmp_path / 'new'}"]) == 0
     assert load_records(tmp_path / "new" / "t9-6a" / "trials.jsonl") == after
     (session,) = json.loads((tmp_path / "new" / "t9-6a" / "provenance.json").read_text())[

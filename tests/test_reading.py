@@ -35,6 +35,16 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert run.sessions[0]["device_kind"] == "cpu"
 
 
+def test_a_run_that_was_given_more_trials_asks_for_those(tmp_path):
+    make_run(tmp_path / "run", num_trials=2)
+    more = CONFIG | {"num_trials": 4}
+    with RunFolder.open(tmp_path / "run", more, "t100", free_fields=["num_trials"]) as folder:
+        folder.write_provenance(device_kind="cpu", num_devices=1, num_trials=4)
+        folder.append_trial({"row": "t100", "trial": 3, "status": "SOLVED", "num_sequences": 9})
+    run = read_run(tmp_path / "run")
+    assert (run.num_asked, run.config["num_trials"], run.is_finished) == (4, 4, False)
+
+
 MEASURES = {"loss": 0.5, "accuracy": 0.75}
 RECORDS = {
     "trials": {"status": "SOLVED", "num_sequences": 9},

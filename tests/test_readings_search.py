@@ -14,7 +14,7 @@ from lstm_jax.record.lines import append_line
 from lstm_jax.search import command, main
 from lstm_jax.search.factors import FACTORS, reading_name, readings_of, text_of
 from lstm_jax.search.groups import file_of, groups_of, load_groups
-from lstm_jax.search.page import against, best_records, scores_of
+from lstm_jax.search.page import against, best_records, least_off, scores_of
 from lstm_jax.search.scores import score_readings, score_row, spread_of_logs
 from lstm_jax.tables import PaperRow
 
@@ -174,6 +174,13 @@ def test_an_unsolved_row_is_a_bound():
     assert score_row(diverged, PAPER, cap) == score._replace(
         num_solved=0, share_score=score_row(diverged, PAPER, cap).share_score
     )
+
+
+def test_a_bound_below_the_published_mean_speaks_against_nothing():
+    cap = 12_000
+    score = score_row(trials(*[None] * 8, cap=cap), PAPER, cap)
+    assert score.bound and score.log_ratio < -math.log(2)
+    assert not against(score) and least_off(score) == 0.0
 
 
 def test_failures_cost_a_reading_that_the_paper_does_not_have():

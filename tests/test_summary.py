@@ -55,6 +55,12 @@ def test_without_censoring_the_median_is_the_ordinary_one(size):
     assert low <= median <= high
 
 
+@pytest.mark.parametrize("late", [13, 19, 28])
+def test_the_interval_holds_the_median_where_most_are_solved_at_the_last_moment(late):
+    median, low, high = censored_median(np.array([100.0] + [200.0] * late), np.array([]))
+    assert low <= median == 200 <= high
+
+
 def test_interval_covers_the_median_about_95_percent_of_the_time():
     rng = np.random.default_rng(0)
     true, cap, hits = math.log(2), 1.5, 0

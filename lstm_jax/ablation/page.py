@@ -138,9 +138,9 @@ def _shares(
 
 def _legend(baseline: str, confirmed: bool, num_tests: int) -> str:
     fresh = (
-        "The best point is the one with most trials solved in the sweep, then the least median; "
-        "what stands to its right is of fresh seeds at that point, so that choosing does not "
-        "flatter it. "
+        "The best point is the one with most trials solved in the sweep, then the least median "
+        "(the first, where none is solved at any); what stands to its right is of fresh seeds at "
+        "that point, so that choosing does not flatter it. "
         if confirmed
         else "Tests are over all trials of the sweep, what is solved at the best point is of the "
         "trials that it was chosen by. "

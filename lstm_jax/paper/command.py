@@ -147,15 +147,21 @@ def _run(rows: Sequence[Row], request: Request) -> int:
             gc.collect()
     if len(lines) < len(rows):
         return interrupted(workdir)
-    _show(request, lines)
+    _show(request, rows, lines)
     _report(request)
     return 0
 
 
-def _show(request: Request, lines: Mapping[str, str]) -> None:
-    """The rows that were run in one table; the rivals, which it does not have, below it."""
-    rows = read_records(Path(request.workdir), list(request.items))
-    tables = paper_tables(request.paper, rows, only=request.items)
+def _show(request: Request, rows: Sequence[Row], lines: Mapping[str, str]) -> None:
+    """The rows that were run in one table; the rivals, which it does not have, below it.
+
+    It is of as many trials as were asked for, also where the folder has more.
+    """
+    found = read_records(Path(request.workdir), list(request.items))
+    for row in rows:
+        if row.name in found:
+            found[row.name] = found[row.name].first(row.config.num_trials)
+    tables = paper_tables(request.paper, found, only=request.items)
     own = {row.paper.name for row in own_rows(tables)}
     print()
     if own:

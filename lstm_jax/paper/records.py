@@ -39,6 +39,11 @@ class RowRecords(NamedTuple):
     records: list[dict[str, Any]]
     info: dict[str, Any]
 
+    def first(self, num_trials: int) -> RowRecords:
+        """The first trials alone."""
+        info = self.info | {"num_trials": min(num_trials, len(self.records))}
+        return RowRecords(self.records[:num_trials], info)
+
 
 def results_folder(paper: Paper, given: str) -> Path:
     """Where the records of a paper are exported to: as given, or that of the checkout."""

@@ -119,19 +119,23 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
         refuse(path / CONFIG, f'is not of a run of this version (no "format": "{FORMAT}")')
     if not isinstance(there.get("config"), dict):
         refuse(path / CONFIG, 'is damaged ("config" is missing)')
-    counted = counted_by(there["config"])
+    config, sessions = there["config"], sessions_on_file(path)
+    counted = counted_by(config)
+    if counted is OF_TRIALS:  # a row may be given more trials later, which its sessions say
+        asked = [counted.asked(config), *(s.get("num_trials", 0) for s in sessions)]
+        config = config | {"num_trials": max(asked)}
     lines = load_lines(path / f"{counted.unit}s.jsonl", counted.is_record)
     by_number = {line[counted.unit]: line for line in lines}
     curves, curve_every = _read_curves(path / CURVES)
     return RunFiles(
         path=path,
         row=str(there.get("row") or path.name),
-        config=there["config"],
+        config=config,
         counted=counted,
         records=[by_number[number] for number in sorted(by_number)],
         curves=curves,
         curve_every=curve_every,
-        sessions=sessions_on_file(path),
+        sessions=sessions,
         result=_read_json(path / RESULT) if (path / RESULT).exists() else {},
     )
 

@@ -162,7 +162,7 @@ def _ranking(ranked: Sequence[ReadingScore], shared: Sequence[str]) -> list[str]
     table = []
     for score in ranked:
         rows = score.rows.values()
-        logs = [abs(row.log_ratio) for row in rows]
+        logs = [least_off(row) for row in rows]
         table.append(
             (
                 f"**{score.reading}**" if score.reading == TEXT else score.reading,
@@ -216,8 +216,13 @@ def _row_by_row(
 
 def against(score: RowScore) -> bool:
     """Whether a row speaks against a reading: off by more than the factor, and surely so."""
-    off = abs(score.log_ratio)
+    off = least_off(score)
     return off > math.log(FACTOR) and (score.bound or off > CERTAIN * score.error)
+
+
+def least_off(score: RowScore) -> float:
+    """How far a row is off, a logarithm; a bound below the published mean excludes nothing."""
+    return max(0.0, score.log_ratio) if score.bound else abs(score.log_ratio)
 
 
 def _findings(
