@@ -5,23 +5,37 @@
     python -m benchmarks --report      # docs/benchmarks.md and its picture from the records
 
 Every library is in a process of its own with the settings that its users have; all get the same
-weights and inputs, and one whose outputs and gradients are not ours is not timed but refused.
-Rows take turns, one repeat at a time. What is slower than in the last record of this kind of
-machine is pointed out. Takes two to three minutes a regime on two cores.
+weights and inputs, and one whose outputs and gradients are not ours is not timed: the tables say
+so, and the exit status is 1. Rows take turns, one repeat at a time. What is slower than in the last
+record of this kind of machine is pointed out. Takes two to three minutes a regime on two cores.
+
+Records are written as soon as there is something to write: after a regime, and after each shape of
+the large one, whose kernels may be stopped by what nobody has seen yet.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks import paper_scale, report
-from benchmarks.compare import Refused, joined, measure, regressions
+from benchmarks.compare import WRONG, Refused, gemm_name, joined, measure, regressions
 from benchmarks.machine import headline, kind, machine, new_file, whole
 from benchmarks.report import RECORDS
 from benchmarks.scaling import measure_scaling
-from benchmarks.shapes import PAPER_LANES, PAPER_LENGTHS, REGIMES, TINY, rows, serves, shapes
+from benchmarks.shapes import (
+    CHECKS,
+    PAPER_LANES,
+    PAPER_LENGTHS,
+    REGIMES,
+    TINY,
+    rows,
+    serves,
+    shapes,
+)
 from benchmarks.traces import trace_memory
 from benchmarks.worker import Apart, Here
 from lstm_jax.config import refusals
@@ -31,24 +45,62 @@ from lstm_jax.runtime import gpu_expected
 DEFAULT = ("paper", "medium", "long", "scaling")
 
 
-def run(regime: str, repeats: int, num_cores: int) -> dict[str, Any]:
-    """The figures of one regime.
+def run(
+    regime: str, repeats: int, num_cores: int, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """The figures of one regime; keep: is given them whenever there are more.
 
     Raises:
-      Refused: where it cannot be measured here, or a library does not compute what ours does.
+      Refused: where it cannot be measured here.
     """
-    if regime == "paper":
-        return measure_paper(repeats, num_cores)
-    if regime == "scaling":
-        return measure_scaling(repeats, num_cores, Apart)
-    if regime == "large" and not gpu_expected():
-        raise Refused("the regime 'large' needs an NVIDIA GPU and JAX's CUDA plugin; none is here")
-    table = rows(regime, num_cores)
     if regime == "large":
-        served = [([row for row in table if serves(row, s)], [s]) for s in shapes(regime)]
-        return joined(*(measure(those, sizes, repeats, Apart) for those, sizes in served))
-    made = measure(table, shapes(regime), repeats, Apart)
-    return made | ({"traces": trace_memory()} if regime == "long" else {})
+        return measure_large(repeats, num_cores, keep)
+    if regime == "paper":
+        made = measure_paper(repeats, num_cores)
+    elif regime == "scaling":
+        made = measure_scaling(repeats, num_cores, Apart)
+    else:
+        made = measure(rows(regime, num_cores), shapes(regime), repeats, Apart)
+        made |= {"traces": trace_memory()} if regime == "long" else {}
+    keep(made)
+    return made
+
+
+PATIENCE = (150.0, 60.0)
+"""Seconds for a GPU row to start, and for each of its repeats: a kernel that hangs is stopped."""
+
+
+def measure_large(
+    repeats: int, num_cores: int, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Shape by shape, each library in a fresh process; before that the small `CHECKS`."""
+    if not gpu_expected():
+        raise Refused("the regime 'large' needs an NVIDIA GPU and JAX's CUDA plugin; none is here")
+    start = partial(Apart, patience=PATIENCE)
+    made: dict[str, Any] = {"checks": []}
+    for shape in (*CHECKS, *shapes("large")):
+        checked = shape in CHECKS
+        table = [row for row in rows("large", num_cores) if serves(row, shape)]
+        if checked:
+            table = [row for row in table if row.library in ("ours", "torch")]
+        part: dict[str, Any]
+        try:
+            part = measure(table, [shape], 1 if checked else repeats, start, "gpu")
+        except Refused as refused:
+            if shape == CHECKS[0]:
+                raise
+            part = {"missing": {table[0].label: str(refused)}}
+        why = {f"{label}, {shape.label}": reason for label, reason in part["missing"].items()}
+        part["missing"] = why
+        if checked:
+            far = {row["row"]: row["apart"] for row in part.get("rows", [])}
+            made["checks"].append({"shape": shape.label, "apart": far})
+            part = {"missing": why, "device": part.get("device", {})}
+        else:
+            part["gemm"] = {gemm_name(n, shape): g for n, g in part.get("gemm", {}).items()}
+        made = joined(made, part) | {"checks": made["checks"]}
+        keep(made)
+    return made
 
 
 def measure_paper(repeats: int, num_cores: int) -> dict[str, Any]:
@@ -75,30 +127,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     about = machine("benchmarks")
     print(headline(about))
+    records: dict[str, dict[str, Any]] = {}
+    before: dict[str, Any] = {}
+
+    def keep(regime: str, made: dict[str, Any]) -> None:
+        record = about | {"regime": regime, "repeats": options.repeats} | made
+        records[regime], path = record, RECORDS / f"{regime}-{kind(record)}.json"
+        if regime not in before:
+            there = path.exists()
+            before[regime] = json.loads(path.read_text(encoding="utf-8")) if there else None
+        if options.json:
+            _write(options.json, list(records.values()))
+        if options.record:
+            _write(path, record)
+
+    wrong = False
     try:
         if options.quick:
             made = measure(rows("medium", 1), TINY, 2, Here)
             print(report.layer_tables(about | made | {"regime": "quick"}))
-            return 0
-        records = []
+            return int(_some_wrong(made))
         for name in options.regimes:
-            made = run(name, options.repeats, about["cores"])
-            records.append(about | {"regime": name, "repeats": options.repeats} | made)
+            made = run(name, options.repeats, about["cores"], partial(keep, name))
+            print(report.tables(records[name]))
+            print("\n".join(regressions(records[name], before[name])))
+            wrong = wrong or _some_wrong(made)
     except Refused as refused:
         print(f"error: {refused}", file=sys.stderr)
         return 1
-    for record in records:
-        print(report.tables(record))
-        path = RECORDS / f"{record['regime']}-{kind(about)}.json"
-        last = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        print("\n".join(regressions(record, last)))
-        if options.record:
-            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            print(f"record: {path.relative_to(RECORDS.parents[1])}")
+    for record in records.values() if options.record else ():
+        print(f"record: results/benchmarks/{record['regime']}-{kind(record)}.json")
     if options.json:
-        options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
         print(f"records: {options.json}")
-    return 0
+    return int(wrong)
+
+
+def _some_wrong(made: Mapping[str, Any]) -> bool:
+    return any(WRONG in why for why in made.get("missing", {}).values())
+
+
+def _write(path: Path, record: Any) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -11,6 +11,8 @@ from benchmarks.process import Ended
 from benchmarks.shapes import JOBS, Row, Shape
 from benchmarks.worker import refusal
 
+WRONG = "does not give our results"
+"""How the reason begins why such a row is missing."""
 SLOWER = 1.3
 """From this ratio to the last record on a row is pointed out."""
 
@@ -22,29 +24,42 @@ class Refused(Exception):
 
 
 def measure(
-    rows: Sequence[Row], shapes: Sequence[Shape], repeats: int, start: Start
+    rows: Sequence[Row],
+    shapes: Sequence[Shape],
+    repeats: int,
+    start: Start,
+    platform: str | None = None,
 ) -> dict[str, Any]:
     """All rows on all shapes, one repeat of each in turn.
 
     Args:
       rows: the first is the one whose results the others must have.
       start: makes the worker of a row (`benchmarks.worker`).
+      platform: which JAX must find: "gpu". None: any.
 
     Returns:
       ``rows``: a dict for each row, shape and job; ``gemm``: GFLOP/s by library; ``settings``: by
-      row; ``missing``: rows that could not be measured, and why.
+      row; ``missing``: rows that could not be measured, and why, those among them that do not
+      give the first one's results; ``device``: what JAX computed on.
 
     Raises:
-      Refused: where a row does not give the first one's results.
+      Refused: where the first row cannot be measured, or on another platform.
     """
     missing: dict[str, str] = {}
+    device: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         workers: dict[Row, Any] = {}
         try:
             for row in rows:
                 print(f"starting: {row.label}", file=sys.stderr, flush=True)
                 _start(row, shapes, Path(folder), start, workers, missing)
+                device = workers[rows[0]].ready["device"]
+                if platform and device["platform"] != platform:
+                    there = f"{device['kind']} ({device['platform']})"
+                    raise Refused(f"needs a {platform}, and JAX's device here is {there}")
             taken, rates = _in_turn(workers, len(shapes), repeats, missing)
+            if rows[0].label in missing:
+                raise Refused(f"{rows[0].label} {missing[rows[0].label]}")
         finally:
             for worker in workers.values():
                 worker.close()
@@ -53,24 +68,25 @@ def measure(
         for n, shape in enumerate(shapes)
         for job in JOBS
         for row in workers
-        if row.label not in missing
+        if taken[row, n, job]
     ]
     settings = {row.label: worker.ready["settings"] for row, worker in workers.items()}
     gemm = {row.label: statistics.median(own) for row, own in rates.items() if own}
-    return {"rows": made, "gemm": gemm, "settings": settings, "missing": missing}
+    found = {"rows": made, "gemm": gemm, "settings": settings, "missing": missing}
+    return found | {"device": device}
 
 
 def joined(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Several results of `measure` as one.
+    """Several results of `measure` as one; a part may lack what it does not have.
 
     Example:
-      >>> part = {"rows": [1], "gemm": {"a": 2.0}, "settings": {}, "missing": {}}
-      >>> joined(part, part | {"rows": [3], "gemm": {"b": 4.0}})
-      {'rows': [1, 3], 'gemm': {'a': 2.0, 'b': 4.0}, 'settings': {}, 'missing': {}}
+      >>> part = {"rows": [1], "gemm": {"a": 2.0}, "settings": {}, "missing": {}, "device": {}}
+      >>> joined(part, part | {"rows": [3], "gemm": {"b": 4.0}})["gemm"]
+      {'a': 2.0, 'b': 4.0}
     """
-    made: dict[str, Any] = {"rows": [row for part in parts for row in part["rows"]]}
-    for name in ("gemm", "settings", "missing"):
-        made[name] = {key: value for part in parts for key, value in part[name].items()}
+    made: dict[str, Any] = {"rows": [row for part in parts for row in part.get("rows", [])]}
+    for name in ("gemm", "settings", "missing", "device"):
+        made[name] = {key: value for part in parts for key, value in part.get(name, {}).items()}
     return made
 
 
@@ -92,38 +108,49 @@ def _start(
         return
     if "missing" in worker.ready:
         worker.close()
+        if not workers:
+            raise Refused(f"{row.label}: not installed: {worker.ready['missing']}")
         missing[row.label] = f"not installed: {worker.ready['missing']}"
         return
     workers[row] = worker
+    platform = worker.ready["device"]["platform"]
     for shape, said in zip(shapes, worker.ready["shapes"], strict=True):
-        reason = refusal(row, shape, said["apart"])
-        if reason:
-            raise Refused(reason)
+        reason = refusal(shape, said["apart"], platform)
+        if reason and row.label not in missing:
+            missing[row.label] = reason
 
 
 def _in_turn(
     workers: Mapping[Row, Any], num_shapes: int, repeats: int, missing: dict[str, str]
 ) -> tuple[dict[Any, list[dict[str, float]]], dict[Row, list[float]]]:
     """What was taken by row, shape and job, and the rates of the large product."""
-    taken_by: dict[Any, list[dict[str, float]]] = {}
+    taken_by: dict[Any, list[dict[str, float]]] = {
+        (row, n, job): [] for n in range(num_shapes) for job in JOBS for row in workers
+    }
     rates: dict[Row, list[float]] = {row: [] for row in workers}
     for _ in range(repeats):
-        for n in range(num_shapes):
-            for job in JOBS:
-                for row, worker in workers.items():
-                    if row.label in missing:
-                        continue
-                    try:
-                        taken = worker.ask({"shape": n, "job": job})
-                    except Ended as error:
-                        missing[row.label] = str(error)
-                        continue
-                    taken_by.setdefault((row, n, job), []).append(taken)
+        for (row, n, job), taken in taken_by.items():
+            if answer := _ask(row, workers[row], {"shape": n, "job": job}, missing):
+                taken.append(answer)
         for row, worker in workers.items():
-            if row.label not in missing:
-                rate = worker.ask("gemm")["gflops"]
-                rates[row] += [rate] if rate else []
+            answer = _ask(row, worker, "gemm", missing)
+            if answer and answer["gflops"]:
+                rates[row].append(answer["gflops"])
+    for (row, *_), taken in taken_by.items():
+        if row.label in missing:
+            taken.clear()  # what a row took before it failed is no figure
     return taken_by, rates
+
+
+def _ask(row: Row, worker: Any, question: Any, missing: dict[str, str]) -> Any:
+    """The worker's answer; None where the row is missing, or is from now on."""
+    if row.label in missing:
+        return None
+    try:
+        return worker.ask(question)
+    except Ended as error:
+        missing[row.label] = str(error)
+        return None
 
 
 def _figures(
@@ -167,14 +194,30 @@ def ratios(
     }
 
 
-def ceiling(record: Mapping[str, Any]) -> float | None:
-    """GFLOP/s of the fastest large product in the run.
+def gemm_name(label: str, shape: Shape) -> str:
+    """What the rate of a row's large product is called in a record: its type is the shape's.
 
     Example:
-      >>> ceiling({"gemm": {"a": 190.0, "b": 200.0}}), ceiling({"gemm": {}})
-      (200.0, None)
+      >>> gemm_name("lstm_jax", Shape(5, 4, 3, 6, dtype="bfloat16"))
+      'lstm_jax, bfloat16'
     """
-    return max(record.get("gemm", {}).values(), default=None)
+    return label if shape.dtype == "float32" else f"{label}, {shape.dtype}"
+
+
+def ceiling(record: Mapping[str, Any], shape: str = "") -> float | None:
+    """GFLOP/s of the fastest large product in the run, of the type of a shape's label.
+
+    Example:
+      >>> ceiling({"gemm": {"a": 190.0, "b": 200.0, "a, bfloat16": 700.0}})
+      200.0
+      >>> ceiling({"gemm": {"a": 190.0, "a, bfloat16": 700.0}}, "T=9 B=1 I=3 H=6, bfloat16")
+      700.0
+      >>> ceiling({"gemm": {}}) is None
+      True
+    """
+    half = "bfloat16" in shape
+    rates = [g for name, g in record.get("gemm", {}).items() if ("bfloat16" in name) == half]
+    return max(rates, default=None)
 
 
 def regressions(record: Mapping[str, Any], last: Mapping[str, Any] | None) -> list[str]:

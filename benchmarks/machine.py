@@ -53,12 +53,19 @@ def machine(module: str) -> dict[str, Any]:
 def kind(about: Mapping[str, Any]) -> str:
     """The kind of machine that a record's name carries: cores, vectors and who made the processor.
 
+    Of figures that were taken on a GPU it is the GPU's name.
+
     Example:
       >>> kind({"cores": 2, "isa": "avx512", "cpu": "Intel(R) Xeon(R) Processor"})
       '2-core-avx512-intel'
       >>> kind({"cores": 4, "isa": "avx2", "cpu": "12th Gen Intel(R) Core(TM) i7-1260P"})
       '4-core-avx2-intel'
+      >>> kind({"device": {"platform": "gpu", "kind": "NVIDIA H200"}})
+      'nvidia-h200'
     """
+    device = about.get("device", {})
+    if device.get("platform", "cpu") != "cpu":
+        return re.sub(r"[^a-z0-9]+", "-", device["kind"].lower()).strip("-")
     maker = re.search(r"intel|amd|apple|ampere|arm", about["cpu"].lower())
     name = f"{about['cores']}-core-{about['isa']}"
     return f"{name}-{maker[0]}" if maker else name
@@ -75,6 +82,9 @@ def headline(about: Mapping[str, Any]) -> str:
     """
     versions = ", ".join(f"{n} {v or 'not installed'}" for n, v in about["versions"].items())
     line = f"{about['cpu']}, {about['cores']} cores, {about['isa']}; {versions}"
+    device = about.get("device", {})
+    if device.get("platform", "cpu") != "cpu":
+        line = f"{device['kind']}, {device['version']}; {line}"
     if about["load"] and about["load"] > BUSY:
         line += f"\nthe machine is busy (load {about['load']:.1f}): times are longer than alone"
     return line

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,11 +26,23 @@ class Process:
     Attributes:
       ready: its first answer, given once it is built and warm.
 
+    Args:
+      module, task: what runs, and what it gets, as JSON.
+      env: beside the environment of this process.
+      patience: seconds for the first answer, and for each later one; then it is killed.
+
     Raises:
       Ended: where it ends without an answer.
     """
 
-    def __init__(self, module: str, task: Any, env: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        module: str,
+        task: Any,
+        env: Mapping[str, str] | None = None,
+        patience: tuple[float, float] = (1800.0, 600.0),
+    ):
+        self._patience = patience
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, f"--worker={json.dumps(task)}"],
             stdin=subprocess.PIPE,
@@ -38,7 +51,7 @@ class Process:
             cwd=ROOT,
             env=os.environ | dict(env or {}),
         )
-        self.ready = self._read()
+        self.ready = self._read(patience[0])
 
     def ask(self, question: Any) -> dict[str, Any]:
         """Its answer.
@@ -47,24 +60,47 @@ class Process:
           Ended: where it ends without one.
         """
         assert self._process.stdin is not None
+        if self._process.stdin.closed:
+            raise Ended("is gone")
         with contextlib.suppress(BrokenPipeError):  # reading tells why
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-        return self._read()
+        return self._read(self._patience[1])
 
     def close(self) -> None:
         """Ends it."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        self._process.wait()
+        self._close_pipes()
+        try:
+            self._process.wait(self._patience[1])
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            status = self._process.wait()
-            raise Ended(f"failed with exit status {status}; its message is above")
-        return json.loads(line)
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _read(self, seconds: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        line = self._process.stdout.readline()
+        timer.cancel()
+        if line:
+            return json.loads(line)
+        status = self._process.wait()
+        self._close_pipes()
+        if late.is_set():
+            raise Ended(f"gave no answer within {seconds:g} s and was stopped")
+        raise Ended(f"failed with exit status {status}; its message is above")
 
 
 def serve(build: Callable[[], tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]]) -> None:

@@ -1,7 +1,10 @@
 """`python -m benchmarks`: arithmetic, refusals, and the page made of its records."""
 
 import dataclasses
+import importlib.util
 import json
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import layers, report, scaling
 from benchmarks.compare import Refused, ceiling, measure, ratios, regressions
-from benchmarks.shapes import LARGE, LONG, MEDIUM, TINY, Row, Shape, rows
+from benchmarks.layers import TOLERANCE
+from benchmarks.process import Ended, Process
+from benchmarks.shapes import CHECKS, LARGE, LONG, MEDIUM, TINY, Row, Shape, rows
 from benchmarks.worker import Here
 from tests.peers import lenient
 
@@ -91,20 +96,134 @@ def test_a_peer_with_another_weight_is_refused(monkeypatch):
         return layers.build(row, shape, data)
 
     monkeypatch.setattr("benchmarks.worker.build", wrong)
-    with lenient(), pytest.raises(Refused, match=r"^Flax nnx does not give our results on T=5 B=4"):
-        measure([OURS, Row("flax")], TINY[:1], 1, Here)
+    with lenient():
+        made = measure([OURS, Row("flax")], TINY[:1], 1, Here)
+    assert made["missing"]["Flax nnx"].startswith("does not give our results on T=5 B=4")
+    assert {row["row"] for row in made["rows"]} == {"lstm_jax"}
 
 
-def test_gradients_are_compared_as_well(monkeypatch):
+@pytest.mark.parametrize("name", ["dx", "weight_hh_l0", "bias_ih_l0"])
+def test_gradients_are_compared_as_well(monkeypatch, name):
     def wrong(row, shape, data):
         made = layers.build(row, shape, data)
         if row.library != "flax":
             return made
-        return made._replace(answer=lambda: (made.answer()[0], 1.001 * made.answer()[1]))
+        return made._replace(answer=lambda: made.answer() | {name: 1.001 * made.answer()[name]})
 
     monkeypatch.setattr("benchmarks.worker.build", wrong)
-    with lenient(), pytest.raises(Refused, match="apart by"):
-        measure([OURS, Row("flax")], TINY[:1], 1, Here)
+    with lenient():
+        made = measure([OURS, Row("flax")], TINY[:1], 1, Here)
+    assert "apart by" in made["missing"]["Flax nnx"]
+
+
+@pytest.mark.parametrize("library", ["torch", "flax", "haiku", "equinox", "keras"])
+def test_weights_gradients_of_every_library_come_back_as_pytorchs(library):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is a peer")
+    shape = TINY[1]  # two layers
+    data = layers.example(shape)
+    with lenient():
+        own, theirs = (layers.build(Row(name), shape, data).answer() for name in ("ours", library))
+    assert list(own) == ["ys", "dx", *layers.compared(shape)] == list(theirs)
+    assert layers.apart(theirs, own) < 2e-6
+    assert min(np.abs(array).max() for array in own.values()) > 1e-3
+
+
+def test_one_wrong_unit_in_a_thousand_is_apart():
+    rng = np.random.default_rng(0)
+    ys = rng.uniform(-0.5, 0.5, (4, 1024))
+    off = ys.copy()
+    off[:, 7] = 0.0
+    assert layers.apart({"ys": off}, {"ys": ys}) > TOLERANCE["bfloat16", "gpu"]
+    assert layers.apart({"ys": ys + 1e-3 * ys.std()}, {"ys": ys}) == pytest.approx(1e-3, rel=0.1)
+
+
+class Made:
+    """A worker without a library: every call takes a second."""
+
+    def __init__(
+        self, row, shapes, folder=None, first=False, *, apart=0.0, platform="gpu", dies=()
+    ):
+        figures = {"apart": apart, "compile_seconds": {}, "memory": {}}
+        device = {"platform": platform, "kind": "NVIDIA H200", "version": "cuda 13"}
+        self.ready = {"shapes": [figures] * len(shapes), "settings": {}, "device": device}
+        self.dies = dies
+
+    def ask(self, question):
+        if ("gemm" if question == "gemm" else question["job"]) in self.dies:
+            raise Ended("gave no answer within 3 s and was stopped")
+        return {"gflops": 100.0} if question == "gemm" else {"seconds": 1.0, "least": 0.5}
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("question", ["gemm", "training"])
+def test_a_row_that_dies_leaves_the_others_figures(question):
+    def start(row, *rest):
+        return Made(row, *rest, dies=(question,) if row.library == "flax" else ())
+
+    made = measure([OURS, Row("flax"), Row("torch")], TINY, 2, start)
+    assert made["missing"] == {"Flax nnx": "gave no answer within 3 s and was stopped"}
+    assert {row["row"] for row in made["rows"]} == {"lstm_jax", "PyTorch nn.LSTM"}
+    assert all(row["num_repeats"] == 2 for row in made["rows"])
+
+
+def test_without_ours_or_on_another_platform_nothing_is_measured():
+    class Absent(Made):
+        def __init__(self, *rest):
+            self.ready = {"missing": "ml_collections"}
+
+    with pytest.raises(Refused, match="lstm_jax: not installed: ml_collections"):
+        measure([OURS, Row("flax")], TINY[:1], 1, Absent)
+    with pytest.raises(Refused, match=r"needs a gpu, and JAX's device here is NVIDIA H200 \(cpu\)"):
+        measure([OURS], TINY[:1], 1, partial(Made, platform="cpu"), "gpu")
+    with pytest.raises(Refused, match="lstm_jax gave no answer"):
+        measure([OURS], TINY[:1], 1, partial(Made, dies=("forward",)))
+
+
+def test_a_worker_without_an_answer_is_stopped():
+    began = time.monotonic()
+    with pytest.raises(Ended, match=r"gave no answer within 0\.5 s and was stopped"):
+        Process("tests.silent", None, patience=(0.5, 0.5))
+    assert time.monotonic() - began < 20
+
+
+def large_run(monkeypatch, tmp_path, start, *flags):
+    monkeypatch.setattr(command, "gpu_expected", lambda: True)
+    monkeypatch.setattr(command, "Apart", start)
+    monkeypatch.setattr(command, "RECORDS", tmp_path)
+    status = command.main(["--regimes=large", "--repeats=2", "--record", *flags])
+    return status, json.loads((tmp_path / "large-nvidia-h200.json").read_text())
+
+
+def test_a_large_run_keeps_what_it_has_after_every_shape(monkeypatch, tmp_path, capsys):
+    seen = []
+
+    def start(row, shapes, *rest, patience):
+        there = tmp_path / "large-nvidia-h200.json"
+        seen.append(len(json.loads(there.read_text())["rows"]) if there.exists() else 0)
+        if row.kernel == "persistent" and shapes[0].num_units == 1024:
+            return Made(row, shapes, apart=0.3)
+        if row == OURS and shapes[0] == LARGE[2]:
+            raise Ended("failed with exit status 1; its message is above")
+        return Made(row, shapes)
+
+    status, made = large_run(monkeypatch, tmp_path, start, f"--json={tmp_path / 'x.json'}")
+    assert status == 1, "a kernel of ours is wrong"
+    assert sorted(seen) == seen and seen[-1] > 0
+    assert json.loads((tmp_path / "x.json").read_text()) == [made]
+    wrong = [why for name, why in made["missing"].items() if "persistent" in name]
+    assert len(wrong) == 2 and all("does not give our results" in why for why in wrong)
+    lost = f"lstm_jax, {LARGE[2].label}"
+    assert "failed with exit status 1" in made["missing"][lost]
+    assert {row["shape"] for row in made["rows"]} == {s.label for s in LARGE if s != LARGE[2]}
+    assert [check["shape"] for check in made["checks"]] == [shape.label for shape in CHECKS]
+    assert ceiling(made, LARGE[0].label) == 100.0 and len(made["gemm"]) > 2
+    told = capsys.readouterr().out
+    assert "Small shapes, apart:" in told and "NVIDIA H200" in report.headline(made)
+    page = report.page({"nvidia-h200": {"large": made}})
+    assert "## nvidia-h200" in page and report.NOT_RUN not in page
 
 
 def test_a_library_that_is_not_installed_is_said_and_skipped():
@@ -135,23 +254,18 @@ def test_bad_arguments_are_one_line(capsys, monkeypatch):
     assert "needs an NVIDIA GPU" in capsys.readouterr().err
 
 
-def test_kernels_for_one_type_of_numbers_are_asked_for_that_alone(monkeypatch):
-    asked = []
+def test_kernels_for_one_type_of_numbers_are_asked_for_that_alone(monkeypatch, tmp_path):
+    asked = {}
 
-    def noted(table, sizes, repeats, start):
-        kernels = {row.kernel for row in table}
-        asked.extend((size.num_units, size.dtype, kernels) for size in sizes)
-        return {"rows": [], "gemm": {}, "settings": {}, "missing": {}}
+    def start(row, shapes, *rest, patience):
+        asked.setdefault(shapes[0].label, []).append(row.kernel)
+        return Made(row, shapes)
 
-    monkeypatch.setattr(command, "gpu_expected", lambda: True)
-    monkeypatch.setattr(command, "measure", noted)
-    command.run("large", 7, 2)
-    assert asked == [
-        (1024, "float32", {"auto", "cudnn"}),
-        (1024, "bfloat16", {"auto", "persistent"}),
-        (2048, "float32", {"auto", "cudnn"}),
-        (2048, "bfloat16", {"auto"}),
-    ]
+    status, _ = large_run(monkeypatch, tmp_path, start)
+    assert status == 0
+    own = [{k for k in asked[s.label] if k != "auto"} for s in LARGE]
+    assert own == [{"persistent"}, {"cudnn"}, set(), {"cudnn"}]
+    assert asked[LARGE[0].label][-1] == "persistent", "what may hang is started last"
 
 
 def test_the_power_of_growth():
