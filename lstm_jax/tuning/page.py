@@ -23,7 +23,7 @@ def markdown(
 ) -> str:
     """The page; `complete` are Optuna's trials, the best first, one or more."""
     by_name = {axis.name: axis for axis in axes}
-    heads = ("setting", "solved", "mean log10 sequences", "sequences")
+    heads = ("setting", "solved", "score", "sequences")
     rows = [
         (
             ", ".join(f"{n} {v}" for n, v in _values(trial, by_name).items()),
@@ -40,6 +40,8 @@ def markdown(
         f"# Search: {experiment.name}, {command_line.config.rows[0]}",
         f"{len(complete)} settings run to their ends, {num_pruned} given up on the way; the best:",
         markdown_table(heads, rows),
+        "Score: the mean over networks of log10 of the sequences needed; one not solved counts "
+        "with log10 of the cap and its error, up to 1, on top.",
         f"Again: `python -m experiments.{experiment.name} --config={config} {again}` (with other "
         "seeds, for what was chosen by these flatters it: `--config.seed=1`).",
     ]
