@@ -155,7 +155,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
     assert "config.num_folds=20: " in error(sentiment.SENTIMENT, row, where, many)
     share = "--config.valid_share=0.001"
     said = error(sentiment.SENTIMENT, row, where, share)
-    assert "config.valid_share=0.001: " in said and "in 1000 folds" in said
+    assert "config.valid_share=0.001: " in said and "at least 1000 are needed" in said
     signals = signals_files(tmp_path)
     argv = (f"--config.data={signals}", "--config=configs/vowels.py:mean")[::-1]
     said = error(vowels.VOWELS, *argv, share, "--config.baseline=false")

@@ -103,7 +103,7 @@ def test_the_criterion_is_that_of_the_fields():
         return build_trial(make_config(fields, **changes)).trial.exam
 
     assert built(ADDING) is None
-    one = built(REBER, exam_wrong_below=5, exam_size=100, exam_every=50)
+    one = built(LONG_LAG, exam_wrong_below=5, exam_size=100, exam_every=50)
     assert isinstance(one, Exam)
     assert (one.every, one.num) == (50, 100)
     assert [(s.name, s.wrong_below, s.error_below) for s in one.stages] == [
