@@ -70,7 +70,8 @@ class Fitting(NamedTuple):
       fields: the table of config fields; those of `FITTING` among them.
       args: ``{ARG: meaning}`` of ``--config=FILE:ARG``.
       build: ``(config, extra) -> Problem``, extra the values of `extra_flags`, and "folder", where
-        the row's records are or will be; reads the data. Raises ValueError, one line, for what cannot be used.
+        the row's records are or will be; reads the data. Raises ValueError, one line, for what
+        cannot be used.
       report: ``(entries, workdir) -> None``; prints what the rows came to.
       check: raises ``ConfigError`` for fields that contradict each other.
       extra_flags: flags of its own, {name: Field}.
