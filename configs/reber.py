@@ -62,7 +62,9 @@ FIELDS = standard_fields(
     "num_pairs": Field(
         3, "pairs of a training and a test set; trial n has pair n mod num_pairs", low=1, high=100
     ),
-    "num_strings": Field(256, "strings in each set", low=1, high=10_000),
+    "num_strings": Field(
+        256, "strings in each set; exam_size must be twice as many", low=1, high=10_000
+    ),
 }
 
 READINGS = (

@@ -12,7 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from configs import karpathy as config
+from lstm_jax.data import sha256_of_content
 from lstm_jax.fitting import Entry, main
 from lstm_jax.language.command import epoch_seconds, text_experiment
 from lstm_jax.language.ngram import ngram_nats
@@ -50,7 +53,7 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
         table.add_row(*_cells(entry))
     table.add_section()
     for n, nats in ngrams(entries[0], workdir).items():
-        known = n in PAPER_NGRAM and entries[0].config.text == "warpeace"
+        known = n in PAPER_NGRAM and _is_published(entries[0])
         published = f"{PAPER_NGRAM[n]:.3f}" if known else "-"
         table.add_row(f"{n}-gram", "-", "-", "-", published, f"{nats:.3f}", "-", "-")
     Console(width=None if sys.stdout.isatty() else 110).print(table)
@@ -58,9 +61,14 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
     print("name; unsure: share of test characters with a probability below 1/2")
 
 
+def _is_published(entry: Entry) -> bool:
+    """Whether the paper's figures are of this text."""
+    return entry.config.text == "warpeace"
+
+
 def _cells(entry: Entry) -> list[str]:
     result = entry.fitted.result or {}
-    published = PAPER.get(entry.name.removeprefix("paper-"))
+    published = PAPER.get(entry.name.removeprefix("paper-")) if _is_published(entry) else None
     seconds = epoch_seconds(entry.path)
     return [
         entry.name,
@@ -75,28 +83,29 @@ def _cells(entry: Entry) -> list[str]:
 
 
 def ngrams(entry: Entry, workdir: Path) -> dict[int, float]:
-    """The n-grams' means on the same test part; counted once and kept in ngrams.json."""
+    """The n-grams' means on the same test part; counted once and kept in ngrams.json.
+
+    They are kept with the hash of both parts as numbers, which settings decide beside the text.
+    """
     from lstm_jax.fitting.batches import Text
 
-    file = workdir / "ngrams.json"
-    digest = entry.problem.identity["text_sha256"]
-    try:
-        kept = json.loads(file.read_bytes())
-        if kept["text_sha256"] == digest:
-            return {int(n): nats for n, nats in kept["nats"].items()}
-    except (OSError, ValueError, KeyError):
-        pass
-
-    def symbols(batch: Text) -> list[int]:
+    def symbols(batch: Text) -> np.ndarray:
         # Streams are contiguous: stream after stream, all inputs and the last thing said.
         valid = batch.weight.T.astype(bool)
-        return [*batch.inputs.T[valid].tolist(), int(batch.targets.T[valid][-1])]
+        return np.append(batch.inputs.T[valid], batch.targets.T[valid][-1]).astype(np.int32)
 
     train, test = symbols(entry.problem.train.data), symbols(entry.problem.test["test"].data)
     num_symbols = len(entry.problem.identity["vocabulary"]["symbols"])
+    file, digest = workdir / "ngrams.json", sha256_of_content(train, test, num_symbols, ORDERS)
+    try:
+        kept = json.loads(file.read_bytes())
+        if kept["sha256"] == digest:
+            return {int(n): nats for n, nats in kept["nats"].items()}
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # none yet, damaged, or of an earlier version: they are counted again
     found = ngram_nats(train, test, num_symbols, ORDERS)
     means = {n: float(nats.mean()) for n, nats in found.items()}
-    archive.write_whole(file, archive.pretty({"text_sha256": digest, "nats": means}))
+    archive.write_whole(file, archive.pretty({"sha256": digest, "nats": means}))
     return means
 
 

@@ -18,12 +18,20 @@ import numpy as np
 
 from configs import sentiment as config_file
 from lstm_jax.build import build_classifier
-from lstm_jax.config import CommandLine, Config, ConfigError, Field, row_configs
+from lstm_jax.config import (
+    CommandLine,
+    Config,
+    ConfigError,
+    Field,
+    check_fitting,
+    row_configs,
+)
 from lstm_jax.data import (
     DATA_FLAG,
     Sentences,
     encode_sentences,
     load_sentences,
+    sha256_of_content,
     tokenise,
     word_vocabulary,
 )
@@ -40,11 +48,13 @@ from lstm_jax.fitting import (
 )
 from lstm_jax.fitting.accuracy import Difference, accuracy, compare, with_interval
 from lstm_jax.fitting.classification import fill
-from lstm_jax.fitting.folds import stratified_folds
+from lstm_jax.fitting.folds import stratified_folds, stratified_share
+from lstm_jax.fitting.inspecting import require_data
 from lstm_jax.inspect.words import plot_words
 from lstm_jax.interop.files import load_weights
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.folder import BEST
+from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import writing
 from lstm_jax.rows import say
 from lstm_jax.tables import markdown_table
@@ -84,10 +94,16 @@ class Folds:
         said = f"config.num_folds={own.num_folds}"
         folds = stratified_folds(self.strata, own.num_folds, own.seed + seed, said)
         test, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        parts = max(2, round(1 / own.valid_share))
         said = f"config.valid_share={own.valid_share:g}"
-        inner = stratified_folds([self.strata[n] for n in rest], parts, 1000 + number, said)
-        return [rest[inner != 0], rest[inner == 0], test]
+        strata = [self.strata[n] for n in rest]
+        held = stratified_share(strata, own.valid_share, 1000 + number, said)
+        return [rest[~held], rest[held], test]
+
+    def hash_of_baseline(self) -> str:
+        """The SHA-256 of all that the baseline's answers depend on: words, labels, folds."""
+        fits = [self.split(number) for number in range(self.num_fits)]
+        places = [part.tolist() for parts in fits for part in parts]
+        return sha256_of_content(self.words, self.sentences.labels, places)
 
     def vocabulary(self, train: np.ndarray) -> Any:
         """The words of a training part."""
@@ -119,8 +135,22 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
         word_dropout=config.word_dropout,
     )
     model = classification(net, l2=config.l2)
-    identity = {"texts": len(folds.sentences.texts)}
+    texts, labels, sites = folds.sentences
+    identity = {
+        "texts": len(texts),
+        "sha256_of_sentences": sha256_of_content(texts, labels, sites),
+    }
     return Repeats(net, model, folds.num_fits, folds.repeat, identity, folds)
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError where fields of a cross-validation contradict each other."""
+    check_fitting(config)
+    if config.init_from:
+        raise ConfigError(
+            f"config.init_from={config.init_from}: must be empty for sentiment: other weights may "
+            "have learned the sentences that a fold tests, and are of other words"
+        )
 
 
 def words_and_pairs(text: str) -> list[str]:
@@ -182,12 +212,12 @@ def chosen_answers(entries: Sequence[Entry]) -> np.ndarray:
 def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
     """Which sentences the baseline has right, ``[seeds, N]``; None where it is not to be had.
 
-    It is kept beside the records: the same folds and sentences give the same answers.
+    It is kept beside the records, with the hash of what its answers depend on.
     """
     if not folds.config.baseline:
         return None
-    file, sizes = path / "baseline.json", (folds.config.num_seeds, len(folds.sentences.labels))
-    answers = _kept_answers(file, sizes)
+    file, digest = path / "baseline.json", folds.hash_of_baseline()
+    answers = _kept_answers(file, digest)
     if answers is None:
         try:
             say("baseline: TF-IDF and logistic regression on the same folds")
@@ -195,17 +225,18 @@ def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
         except ImportError:
             say("no baseline: it needs scikit-learn, pip install 'lstm-jax[search]'")
             return None
-        write_whole(file, json.dumps(answers.tolist()).encode() + b"\n")
+        kept = {"sha256": digest, "answers": answers.tolist()}
+        write_whole(file, json.dumps(kept).encode() + b"\n")
     return answers == folds.sentences.labels
 
 
-def _kept_answers(file: Path, sizes: tuple[int, int]) -> np.ndarray | None:
-    """The baseline's answers on file, ``[seeds, N]``; None where none of these sizes are."""
+def _kept_answers(file: Path, digest: str) -> np.ndarray | None:
+    """The baseline's answers on file, ``[seeds, N]``; None where there are none of this hash."""
     try:
-        answers = np.array(json.loads(file.read_bytes()))
-    except (OSError, ValueError):
-        return None  # none yet, or damaged: they are made again
-    return answers if answers.shape == sizes else None
+        kept = json.loads(file.read_bytes())
+        return np.array(kept["answers"]) if kept["sha256"] == digest else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None  # none yet, damaged, or of an earlier version: they are made again
 
 
 def report(entries: Sequence[Entry], workdir: Path) -> None:
@@ -266,6 +297,7 @@ def show(command_line: CommandLine) -> int | None:
     if not file.is_file():
         raise ConfigError(f"--show: {file} is not there; run the same command without --show first")
     repeats = build(config, command_line.extra)
+    require_data(read_run(file.parent), repeats.identity)
     folds: Folds = repeats.about
     params = load_weights(file, jax.eval_shape(repeats.model.init, jax.random.key(0)))
     shown = []
@@ -293,6 +325,7 @@ SENTIMENT = Fitting(
     args=config_file.ARGS,
     build=build,
     report=report,
+    check=check,
     extra_flags={
         **DATA_FLAG,
         "show": Field("", "say what a finished run makes of this sentence; more, parted by |"),

@@ -14,8 +14,8 @@ import numpy as np
 
 from configs import vowels as config_file
 from lstm_jax.build import build_classifier
-from lstm_jax.config import Config
-from lstm_jax.data import DATA_FLAG, DataError, Signals, load_signals
+from lstm_jax.config import Config, ConfigError, check_fitting
+from lstm_jax.data import DATA_FLAG, DataError, Signals, load_signals, sha256_of_content
 from lstm_jax.fitting import (
     REPEATED,
     Entry,
@@ -27,7 +27,7 @@ from lstm_jax.fitting import (
     main,
 )
 from lstm_jax.fitting.accuracy import accuracy, compare, with_interval
-from lstm_jax.fitting.folds import stratified_folds
+from lstm_jax.fitting.folds import stratified_share
 from lstm_jax.inspect.confusion import plot_confusion
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import writing
@@ -82,14 +82,9 @@ def repeat(config: Config, parts: Mapping[str, Signals], number: int) -> Repeat:
     seed = config.seed + number
     train, valid = np.arange(len(parts["train"].labels)), None
     if config.valid_share:
-        folds = max(2, round(1 / config.valid_share))
-        fold = stratified_folds(
-            parts["train"].labels.tolist(),
-            folds,
-            seed,
-            f"config.valid_share={config.valid_share:g}",
-        )
-        train, valid = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
+        labels, said = parts["train"].labels.tolist(), f"config.valid_share={config.valid_share:g}"
+        held = stratified_share(labels, config.valid_share, seed, said)
+        train, valid = np.flatnonzero(~held), np.flatnonzero(held)
     scale = Scale.of(parts["train"], train)
     return Repeat(
         {"seed": seed},
@@ -108,10 +103,36 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     repeat(config, parts, 0)  # what its folds refuse is told before there is a run folder
     net = build_classifier(config, parts["train"].inputs.shape[2], len(parts["train"].classes))
     model = classification(net, l2=config.l2)
-    identity = {"signals": [len(part.labels) for part in parts.values()]}
+    identity = {
+        "signals": [len(part.labels) for part in parts.values()],
+        "sha256_of_signals": hash_of(parts),
+    }
     return Repeats(
         net, model, config.num_seeds, lambda n: repeat(config, parts, n), identity, parts
     )
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError where fields of these fits contradict each other."""
+    check_fitting(config)
+    if config.patience and not config.valid_share:
+        raise ConfigError(
+            f"config.patience={config.patience}: needs a validation part, "
+            "config.valid_share above 0; without one it must be 0"
+        )
+    if config.init_from and config.valid_share:
+        # Each net holds out another part: none is unknown to all nets of an earlier run.
+        raise ConfigError(
+            f"config.init_from={config.init_from}: with config.valid_share="
+            f"{config.valid_share:g} its weights may have learned what a net holds out; one of "
+            "the two must be left out"
+        )
+
+
+def hash_of(parts: Mapping[str, Signals]) -> str:
+    """The SHA-256 of the signals, labels and classes of all parts."""
+    said = [(name, *part) for name, part in parts.items()]
+    return sha256_of_content(*(value for part in said for value in part))
 
 
 def statistics(signals: Labelled) -> np.ndarray:
@@ -232,6 +253,7 @@ VOWELS = Fitting(
     args=config_file.ARGS,
     build=build,
     report=report,
+    check=check,
     extra_flags=DATA_FLAG,
     **REPEATED,
 )

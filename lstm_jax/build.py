@@ -10,7 +10,7 @@ import optax
 
 from lstm_jax.cells import CELLS, Cell
 from lstm_jax.classifier import Classifier, classifier
-from lstm_jax.config import Config
+from lstm_jax.config import Config, ConfigError
 from lstm_jax.config.fields import no_such
 from lstm_jax.exams import Exam, Stage, exam
 from lstm_jax.gradients import GRADIENT_RULES, GradientRule, rtrl, traces, trailing_bptt
@@ -54,6 +54,7 @@ def build_trial(config: Config) -> Built:
       ('lanes', 110)
     """
     task = build_task(config)
+    _check_tests(config, task)
     net = build_network(config, task)
     can_lanes = config.gradient_rule == "traces" and config.batch_size == 1
     auto = "lanes" if can_lanes else "vmap"
@@ -76,6 +77,26 @@ def build_trial(config: Config) -> Built:
 def build_task(config: Config) -> Task:
     """The task of a configuration: its factory's arguments are the fields of the same names."""
     return TASKS[config.task](**{name: config[name] for name in task_fields(config.task)})
+
+
+def _check_tests(config: Config, task: Task) -> None:
+    """ConfigError where a test or an exam is not of the sequences that there are.
+
+    Past its end an array gives its last element: the last sequence would be asked again and again.
+    """
+    there = task.num_tests
+    if there is None:
+        return
+    if config.num_test > there:
+        raise ConfigError(
+            f"config.num_test={config.num_test}: must be at most {there:,}, the test sequences of "
+            f"{task.name} with these settings"
+        )
+    if "exam_size" in config and config.exam_size != there:
+        raise ConfigError(
+            f"config.exam_size={config.exam_size}: must be {there}, all test sequences of "
+            f"{task.name} with these settings"
+        )
 
 
 def task_fields(task: str) -> list[str]:

@@ -27,6 +27,7 @@ from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.opening import CONFIG
 from lstm_jax.record.refusal import refuse
+from lstm_jax.record.since import DATA_HASHES
 from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
 from lstm_jax.side_by_side import run_rows
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
@@ -155,7 +156,8 @@ def config_on_file(fields: Fields, workdir: Path) -> Config | None:
     path = workdir / CONFIG
     try:
         values = json.loads(path.read_text())
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        own = {k: v for k, v in values.items() if k not in DATA_HASHES}
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
         return make_config(fields, **tuples)
     except FileNotFoundError:
         return None

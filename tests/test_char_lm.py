@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -288,6 +289,36 @@ def test_another_text_goes_on_from_the_weights_in_their_vocabulary(run, tmp_path
     assert main(EXPERIMENT, [*argv, *wrong]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) > 5 and all(line.startswith("error: config.init_from=") for line in lines)
+
+
+def test_a_run_goes_on_where_the_run_that_it_began_from_is_gone(run, tmp_path, capsys):
+    first, own = tmp_path / "first", tmp_path / "own"
+    shutil.copytree(run, first)
+    text = tmp_path / "own.txt"
+    text.write_text("the captain saw the river. " * 40)  # fewer symbols than the first has
+    argv = [*SMALL, f"--config.text={text}", f"--config.init_from={first}", f"--workdir={own}"]
+    assert main(EXPERIMENT, argv) == 0
+    told = capsys.readouterr().out
+    shutil.rmtree(first)
+    assert main(EXPERIMENT, argv) == 0
+    assert capsys.readouterr().out == told
+    (own / "result.json").unlink()  # killed before the test
+    assert main(EXPERIMENT, argv) == 0
+    assert capsys.readouterr().out == told
+
+
+def test_an_empty_beginning_needs_no_line_end(tmp_path, capsys):
+    text = tmp_path / "own.txt"
+    text.write_text("no line ends here. " * 40)
+    argv = [*SMALL, "--config.sample_length=0", f"--config.text={text}"]
+    assert main(EXPERIMENT, [*argv, f"--workdir={tmp_path / 'run'}"]) == 0
+    written = []
+    for begin in ("", "n"):  # as the samples of the run begin: after what the text begins with
+        capsys.readouterr()
+        how = [f"--generate={begin}", f"--workdir={tmp_path / 'run'}", "--length=20"]
+        assert main(EXPERIMENT, how) == 0
+        written.append(capsys.readouterr().out.removeprefix(begin))
+    assert written[0] == written[1] and len(written[0]) == 21
 
 
 BAD = {

@@ -1,6 +1,7 @@
 """The classifier against NumPy, its loss by hand, and many fits that a kill does not change."""
 
 import json
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from lstm_jax.config import FITTING, make_config
 from lstm_jax.fitting import Labelled, Repeat, Repeats, classification, fit_repeats
 from lstm_jax.fitting.accuracy import accuracy, compare
 from lstm_jax.fitting.classification import fill, squared_weights
-from lstm_jax.fitting.folds import stratified_folds
+from lstm_jax.fitting.folds import stratified_folds, stratified_share
 from lstm_jax.pooling import pooling
 from lstm_jax.record import RunFolder
 from lstm_jax.structures import bidirectional, layer
@@ -153,6 +154,19 @@ def test_folds_keep_the_shares_of_every_stratum():
     assert (stratified_folds(strata, 5, seed=4) != folds).any()
     with pytest.raises(ValueError, match="11 examples"):
         stratified_folds(strata, 12, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.37, 0.4, 0.45, 0.5])
+def test_the_share_asked_for_is_held_out(share):
+    strata = [("a", 0)] * 370 + [("a", 1)] * 230 + [("b", 0)] * 110
+    held = stratified_share(strata, share, seed=3)
+    for stratum, size in Counter(strata).items():
+        assert abs(held[[s == stratum for s in strata]].sum() - share * size) <= 1
+    assert abs(held.sum() - share * 710) <= 1
+    if abs(1 / share - round(1 / share)) < 1e-9:  # as it was when only these could be had
+        assert (held == (stratified_folds(strata, round(1 / share), seed=3) == 0)).all()
+    with pytest.raises(ValueError, match="config.x: 110 examples of .* at least 200 are needed"):
+        stratified_share(strata, 0.005, seed=0, setting="config.x")
 
 
 def test_intervals_cover_what_they_claim():

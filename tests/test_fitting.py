@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -387,6 +388,23 @@ def test_without_epochs_the_weights_that_a_fit_begins_with_are_its_best(tmp_path
     assert np.array_equal(again.params, found.params) and again.result == found.result
     looked = EpochWeights(read_run(tmp_path / "run"), problem().model.init, settings)
     assert looked.moments(0) == [0] and np.array_equal(looked.params(0, 0), found.params)
+
+
+@pytest.mark.parametrize("calls", [1, 4, None])
+def test_a_run_goes_on_where_those_that_it_began_from_are_gone(tmp_path, compiled_once, calls):
+    """Stopped in its first epoch, at its end, and finished: to the bits of an unbroken one."""
+    fitted(tmp_path / "first", config(num_epochs=1))
+    settings = config(chunk=1, init_from=str(tmp_path / "first"))
+    fitted(tmp_path / "unbroken", settings)
+    left = iter([] if calls is None else [False] * calls)
+    with folder(tmp_path / "run", settings) as opened:
+        fit(problem(), settings, opened, stopped=lambda: calls is not None and next(left, True))
+    shutil.rmtree(tmp_path / "first")
+    again = fitted(tmp_path / "run", settings)
+    assert again.result is not None
+    assert contents(tmp_path / "run") == contents(tmp_path / "unbroken")
+    with pytest.raises(WeightsError, match="no such file or folder"):  # one that has not begun
+        fitted(tmp_path / "new", settings)
 
 
 def test_weights_that_do_not_fit_are_a_line_each(tmp_path):

@@ -1,6 +1,8 @@
 """Cells ranked for what a reader can name, the page of coloured text, and the table of Karpathy."""
 
+import hashlib
 import html
+import json
 import re
 
 import jax
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 
 from configs import karpathy as karpathy_config
-from experiments.karpathy import EXPERIMENT, PAPER, ngrams
+from experiments.karpathy import EXPERIMENT, PAPER, _cells, ngrams
 from lstm_jax import gru, lstm
+from lstm_jax.config import make_config
 from lstm_jax.fitting import Entry
+from lstm_jax.fitting.problem import Fitted
 from lstm_jax.language.looking import features, gate_shares, memories, rank, record_text
 from lstm_jax.language.model import language
 from lstm_jax.language.ngram import ngram_nats
@@ -107,6 +111,35 @@ def test_ngrams_are_counted_on_the_same_parts_and_kept(tmp_path):
     assert ngrams(entry, tmp_path) == found
     (tmp_path / "ngrams.json").write_text("{")
     assert ngrams(entry, tmp_path) == found
+
+
+def test_ngrams_of_other_parts_are_counted_again(tmp_path):
+    """The same text, other shares: what is counted and what is foretold are others."""
+    config, text = karpathy_config.get_config("smoke-lstm-8-1"), made_text(0, 60)
+
+    def counted(folder, **changes):
+        own = make_config(karpathy_config.FIELDS, **{**config, **changes})
+        return ngrams(Entry("row", own, build_problem(own, text), None, tmp_path), folder)
+
+    shares = {"train_share": 0.3, "valid_share": 0.1}
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    first, expected = counted(tmp_path), counted(fresh, **shares)
+    assert counted(tmp_path, **shares) == expected != first
+    assert counted(tmp_path) == first
+    # as an earlier version kept it: of which parts, it does not say
+    kept = {"text_sha256": hashlib.sha256(text.encode()).hexdigest(), "nats": {"2": 0.0}}
+    (tmp_path / "ngrams.json").write_text(json.dumps(kept))
+    assert counted(tmp_path) == first
+
+
+@pytest.mark.parametrize(("text", "shown"), [("warpeace", "1.449"), ("made", "-")])
+def test_the_papers_figures_are_beside_its_text_alone(text, shown, tmp_path):
+    fields = karpathy_config.FIELDS
+    result = {"num_weights": 9, "epochs": 1, "test": {"loss": 2.0, "error": 0.5}}
+    fitted = Fitted((), [], result)
+    entry = Entry("lstm-64-1", make_config(fields, text=text), None, fitted, tmp_path)
+    assert _cells(entry)[4] == shown
 
 
 @pytest.mark.parametrize("arg", [*karpathy_config.ARGS, "gru-128-2", "paper-rnn-256-3"])

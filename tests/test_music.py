@@ -1,5 +1,6 @@
 """Music: likelihoods, sampling, MIDI files, the command, the search's statistics and page."""
 
+import hashlib
 import json
 import struct
 
@@ -16,6 +17,7 @@ from lstm_jax.config import make_config
 from lstm_jax.data import chords_of, piano_roll
 from lstm_jax.fitting import in_order, make_evaluate
 from lstm_jax.fitting.steps import means
+from lstm_jax.music import odyssey
 from lstm_jax.music.analysis import top, versus
 from lstm_jax.music.command import interval
 from lstm_jax.music.frames import Likelihood, likelihood_of
@@ -260,6 +262,31 @@ def test_a_search_says_what_it_would_cost(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run(["--config=configs/music.py:odyssey", "--config.variants=V,NFGX"])
     assert end.value.code == 2 and "NFGX" in capsys.readouterr().err
+
+
+def test_trials_of_two_files_of_pieces_do_not_end_in_one_table(tmp_path, monkeypatch, capsys):
+    file, folder = own_file(tmp_path / "own.json"), tmp_path / "search"
+    monkeypatch.setattr(odyssey, "_run", lambda *given: 0)  # no trial: the folder is what counts
+    monkeypatch.setattr(odyssey, "report", lambda *given: 0)
+    argv = ["--config=configs/music.py:odyssey", f"--config.data={file}", f"--workdir={folder}"]
+    report = [argv[0], argv[2], "--report"]
+    assert run(argv) == run(argv) == run(report) == 0
+    settings = json.loads((folder / "config.json").read_text())
+    assert settings["sha256_of_pieces"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    own_file(file, train=pieces(6, 7))
+    with pytest.raises(SystemExit) as end:
+        run(argv)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "sha256_of_pieces" in said and said.count("\n") == 1
+    # as an earlier version left it: of the data that it goes on with, from then on
+    del settings["sha256_of_pieces"]
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert run(report) == run(argv) == 0
+    own_file(file)
+    with pytest.raises(SystemExit):
+        run(argv)
+    file.unlink()
+    assert run(report) == 0
 
 
 # ---- what a search shows

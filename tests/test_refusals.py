@@ -393,12 +393,17 @@ def test_a_value_of_another_version_is_told_with_its_file(tmp_path):
         config_of_fit(read_run(tmp_path), FITTING)
 
 
-@pytest.mark.parametrize("content", [b"[[0, 1", b"[[1]]", b"{}"])
+BASELINE = b'{"sha256": "4e1f", "answers": [[0, 1, 1]]}'
+
+
+@pytest.mark.parametrize("content", [BASELINE[:20], b"[[0, 1, 1]]", b"{}", b"[" * 100_000])
 def test_a_torn_baseline_is_made_again(tmp_path, content):
+    """So is one of other sentences or folds; a bare list is an earlier version's."""
     (tmp_path / "baseline.json").write_bytes(content)
-    assert _kept_answers(tmp_path / "baseline.json", (1, 3)) is None
-    (tmp_path / "baseline.json").write_bytes(b"[[0, 1, 1]]")
-    kept = _kept_answers(tmp_path / "baseline.json", (1, 3))
+    assert _kept_answers(tmp_path / "baseline.json", "4e1f") is None
+    (tmp_path / "baseline.json").write_bytes(BASELINE)
+    assert _kept_answers(tmp_path / "baseline.json", "4e20") is None
+    kept = _kept_answers(tmp_path / "baseline.json", "4e1f")
     assert kept is not None and kept.tolist() == [[0, 1, 1]]
 
 

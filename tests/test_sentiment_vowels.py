@@ -137,15 +137,96 @@ def test_a_run_learns_reports_and_resumes(name, tmp_path, capsys):
         assert "good 0.33" in shown and (tmp_path / "run" / "words.png").stat().st_size > 2000
 
 
+def refused(fitting, argv, capsys):
+    """The one line of a command that ends with status 2."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(fitting, argv)
+    line = capsys.readouterr().err
+    assert caught.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1
+    return line
+
+
+@pytest.mark.parametrize("name", ["sentiment", "vowels"])
+def test_a_run_is_of_its_data_and_no_other(name, tmp_path, capsys):
+    """Labels swapped in the file, everything of the same size: the nets' answers would be scored
+    against others than they learned. Folders of earlier versions tell no hash: they go on."""
+    if name == "sentiment":
+        fitting, file = sentiment.SENTIMENT, sentences_file(tmp_path)
+        argv = [
+            "--config=configs/sentiment.py:all",
+            "--config.num_folds=2",
+            f"--config.data={file}",
+        ]
+        swap, more = str.maketrans({"0": "1", "1": "0"}), ["--config.valid_share=0.3"]
+    else:
+        fitting, file = vowels.VOWELS, signals_files(tmp_path).with_name("own_TEST.ts")
+        argv = ["--config=configs/vowels.py:mean", f"--config.data={tmp_path / 'own'}"]
+        swap, more = str.maketrans({"a": "b", "b": "a"}), ["--config.num_seeds=1"]
+    run = tmp_path / "run"
+    argv += [*more, "--config.hidden_size=2", "--config.num_epochs=1", f"--workdir={run}"]
+    argv += ["--config.baseline=false"]
+    assert main(fitting, argv) == 0
+    settings = json.loads((run / "config.json").read_text())
+    head, begun, data = file.read_text().partition("@data")
+    right = head + begun + data
+    other = head + begun + data.translate(swap) if begun else head.translate(swap)
+    file.write_text(other)
+    line = refused(fitting, argv, capsys)
+    assert "sha256_of_" in line and "give another --workdir" in line
+    if name == "sentiment":
+        assert "is of other data" in refused(fitting, [*argv, "--show=x"], capsys)
+    file.write_text(right)
+    assert main(fitting, argv) == 0
+    old = {k: v for k, v in settings["config"].items() if not k.startswith("sha256")}
+    (run / "config.json").write_text(json.dumps(settings | {"config": old}))
+    assert main(fitting, argv) == 0  # and is of this data from now on
+    assert json.loads((run / "config.json").read_text()) == settings
+
+
+@pytest.mark.parametrize(
+    ("fitting", "settings", "said"),
+    [
+        (sentiment.SENTIMENT, ["init_from=RUN"], "config.init_from=RUN: must be empty"),
+        (vowels.VOWELS, ["init_from=RUN", "valid_share=0.2"], "config.init_from=RUN: with"),
+        (vowels.VOWELS, ["patience=1"], "config.patience=1: needs a validation part"),
+    ],
+)
+def test_settings_that_leak_or_do_nothing_are_refused(fitting, settings, said, tmp_path, capsys):
+    argv = [f"--config.{setting}" for setting in settings]
+    assert said in refused(fitting, [*argv, f"--workdir={tmp_path / 'run'}"], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_baseline_of_other_folds_or_words_is_made_again(tmp_path, monkeypatch):
+    """Search rows share a folder: what was answered for two folds is none of four folds'."""
+    read = load_sentences(str(sentences_file(tmp_path, 26)))
+    made = []
+
+    def counted(folds, seed):
+        made.append(folds.config.num_folds)
+        return np.full(len(folds.words), folds.config.num_folds % 2)
+
+    monkeypatch.setattr(sentiment, "baseline", counted)
+
+    def right(read=read, **changes):
+        config = make_config(sentiment_config.FIELDS, **{"valid_share": 0.25, **changes})
+        return sentiment.baseline_right(Folds(config, read), tmp_path)
+
+    first = right(num_folds=2)
+    assert (right(num_folds=2) == first).all() and made == [2]
+    assert (right(num_folds=3) != first).all() and made == [2, 3]
+    right(num_folds=3, seed=1)
+    right(num_folds=3, seed=1, valid_share=0.5)
+    right(read._replace(texts=("other", *read.texts[1:])), num_folds=3, seed=1, valid_share=0.5)
+    assert made == [2, 3, 3, 3, 3]
+
+
 def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
     path = sentences_file(tmp_path)
 
     def error(fitting, *argv):
-        with pytest.raises(SystemExit) as caught:
-            main(fitting, [*argv, f"--workdir={tmp_path / 'run'}"])
-        line = capsys.readouterr().err
-        assert caught.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1
-        return line
+        return refused(fitting, [*argv, f"--workdir={tmp_path / 'run'}"], capsys)
 
     where = f"--config.data={path}"
     row = "--config=configs/sentiment.py:all"
@@ -155,7 +236,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path, capsys):
     assert "config.num_folds=20: " in error(sentiment.SENTIMENT, row, where, many)
     share = "--config.valid_share=0.001"
     said = error(sentiment.SENTIMENT, row, where, share)
-    assert "config.valid_share=0.001: " in said and "in 1000 folds" in said
+    assert "config.valid_share=0.001: " in said and "at least 1000 are needed" in said
     signals = signals_files(tmp_path)
     argv = (f"--config.data={signals}", "--config=configs/vowels.py:mean")[::-1]
     said = error(vowels.VOWELS, *argv, share, "--config.baseline=false")

@@ -1,5 +1,7 @@
 """Standard settings: what fits together, what does not, and that a line says which."""
 
+import jax
+import numpy as np
 import pytest
 
 from configs import adding, long_lag, reber, two_sequence
@@ -16,6 +18,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.exams import Exam
 from lstm_jax.experiment import main
+from lstm_jax.tasks.reber import reber_sets
 
 ADDING, REBER, LONG_LAG, TWO = adding.FIELDS, reber.FIELDS, long_lag.FIELDS, two_sequence.FIELDS
 
@@ -103,7 +106,7 @@ def test_the_criterion_is_that_of_the_fields():
         return build_trial(make_config(fields, **changes)).trial.exam
 
     assert built(ADDING) is None
-    one = built(REBER, exam_wrong_below=5, exam_size=100, exam_every=50)
+    one = built(LONG_LAG, exam_wrong_below=5, exam_size=100, exam_every=50)
     assert isinstance(one, Exam)
     assert (one.every, one.num) == (50, 100)
     assert [(s.name, s.wrong_below, s.error_below) for s in one.stages] == [
@@ -114,6 +117,30 @@ def test_the_criterion_is_that_of_the_fields():
         ("ST1", 1, float("inf")),
         ("ST2", 1, 0.01),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_strings": 16, "num_test": 32}, "config.exam_size=512: must be 32"),
+        ({"num_strings": 1000}, "config.exam_size=512: must be 2000"),
+        ({"exam_size": 100}, "config.exam_size=100: must be 512"),
+        ({"num_test": 513}, "config.num_test=513: must be at most 512"),
+    ],
+)
+def test_no_string_of_a_set_is_asked_over_and_over(changes, said):
+    """Past the end of an array its last element comes again: those exams asked one string."""
+    with pytest.raises(ConfigError) as refused:
+        build_trial(make_config(REBER, **changes))
+    assert str(refused.value).startswith(said) and "\n" not in str(refused.value)
+    given = {"num_strings": 16, "exam_size": 32, "num_test": 32}
+    task = build_trial(make_config(REBER, **given)).trial.task
+    shown = [np.asarray(task.test(jax.random.key(0), n, 0).inputs) for n in range(32)]
+    test, training = reber_sets(1, 16)[0][::-1]
+    assert [len(s) - 1 for s in test + training] == [
+        int(task.test(jax.random.key(0), n, 0).length) for n in range(32)
+    ]
+    assert len({s.tobytes() for s in shown}) == len({*test, *training})
 
 
 def test_defaults_are_laid_over_standard_fields():

@@ -33,7 +33,7 @@ FITTING: Fields = {
     "schedule_factor": Field(0.95, "factor of exponential and step", above=0.0, high=1.0),
     "schedule_after": Field(
         10,
-        "exponential: epochs before the first factor; step: epochs between two",
+        "exponential: epochs before the first factor, one at the least; step: epochs between two",
         low=0,
         high=10**6,
     ),
@@ -98,7 +98,10 @@ CLASSIFYING: Fields = {
     **LAYERS,
     **POOLING,
     "l2": Field(
-        0.0001, "weight of the penalty 1/2 sum w^2 on weights, not on words and biases", low=0.0
+        0.0001,
+        "weight of the penalty 1/2 sum w^2 on matrices other than the words' vectors; not on "
+        "vectors: biases, peepholes, the query of an attention",
+        low=0.0,
     ),
 }
 """Of many small fits of a classifier of sequences, an epoch a call."""

@@ -1,6 +1,7 @@
 """Real data: named sets, found or fetched and checked, and the user's own files."""
 
 from lstm_jax.data.chorales import Rolls, chords_of, load_chorales, piano_roll, read_pieces
+from lstm_jax.data.digest import sha256_of_content
 from lstm_jax.data.download import sha256_of
 from lstm_jax.data.errors import DataError
 from lstm_jax.data.finding import DATA_FLAG, cache_dir, find, is_named
@@ -42,6 +43,7 @@ __all__ = [
     "piano_roll",
     "read_pieces",
     "sha256_of",
+    "sha256_of_content",
     "split_by_position",
     "tokenise",
     "word_vocabulary",

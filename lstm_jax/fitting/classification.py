@@ -37,7 +37,8 @@ def fill(data: Labelled, size: int) -> Labelled:
 def classification(net: Classifier, *, l2: float = 0.0) -> Model:
     """The model whose loss is ``-log y_label``, in the mean, plus ``l2 / 2 * sum w^2``.
 
-    The penalty is on all weights but biases and words. Batches are ``(Labelled, weight [B])``, as
+    The penalty is on matrices other than the words' vectors: on no bias, peephole or query of an
+    attention. Batches are ``(Labelled, weight [B])``, as
     `shuffled` and `in_order` make them; its metrics are "loss", in nats, without the penalty, and
     "accuracy".
 
@@ -84,7 +85,9 @@ def classification(net: Classifier, *, l2: float = 0.0) -> Model:
 
 
 def squared_weights(params: ClassifierParams) -> Array:
-    """The sum of the squares of all weights but biases (vectors) and words.
+    """The sum of the squares of all matrices but that of the words' vectors.
+
+    What is a vector by itself counts as a bias: peepholes and the query of an attention do too.
 
     Example:
       >>> from lstm_jax.readout import ReadoutParams

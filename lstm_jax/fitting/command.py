@@ -69,8 +69,9 @@ class Fitting(NamedTuple):
       config_path: the config file it starts from, relative to the checkout.
       fields: the table of config fields; those of `FITTING` among them.
       args: ``{ARG: meaning}`` of ``--config=FILE:ARG``.
-      build: ``(config, extra) -> Problem``, extra the values of `extra_flags`; reads the data.
-        Raises ValueError, one line, for what cannot be used.
+      build: ``(config, extra) -> Problem``, extra the values of `extra_flags`, and "folder", where
+        the row's records are or will be; reads the data. Raises ValueError, one line, for what
+        cannot be used.
       report: ``(entries, workdir) -> None``; prints what the rows came to.
       check: raises ``ConfigError`` for fields that contradict each other.
       extra_flags: flags of its own, {name: Field}.
@@ -130,12 +131,14 @@ def _answer(fitting: Fitting, command_line: CommandLine) -> int:
     status = fitting.instead(command_line)
     if status is not None:
         return status
-    rows = [
-        (name, config, fitting.build(config, command_line.extra))
-        for name, config in row_configs(command_line)
-    ]
     workdir = Path(command_line.workdir or default_workdir(fitting, command_line))
-    for (_, config, problem), path in zip(rows, _paths(rows, workdir), strict=True):
+    named: list[tuple[str, Config]] = list(row_configs(command_line))
+    paths = _paths([name for name, _ in named], workdir)
+    rows = [
+        (name, config, fitting.build(config, {**command_line.extra, "folder": path}))
+        for (name, config), path in zip(named, paths, strict=True)
+    ]
+    for (_, config, problem), path in zip(rows, paths, strict=True):
         # Before the folder is made: one that had a wrong `init_from` in it would refuse the right.
         if config.init_from and not (path / CONFIG).exists():
             start_weights(config.init_from, jax.eval_shape(problem.model.init, jax.random.key(0)))
@@ -146,12 +149,12 @@ def _answer(fitting: Fitting, command_line: CommandLine) -> int:
     return _run_rows(fitting, rows, workdir)
 
 
-def _paths(rows: Sequence[tuple[str, Config, Any]], workdir: Path) -> list[Path]:
-    return [workdir / name if len(rows) > 1 else workdir for name, _, _ in rows]
+def _paths(names: Sequence[str], workdir: Path) -> list[Path]:
+    return [workdir / name if len(names) > 1 else workdir for name in names]
 
 
 def _run_rows(fitting: Fitting, rows: Sequence[tuple[str, Config, Any]], workdir: Path) -> int:
-    paths = _paths(rows, workdir)
+    paths = _paths([name for name, _, _ in rows], workdir)
     entries = []
     line = LiveLine()
     with ExitStack() as opened, stop_signals() as stopped:

@@ -1,6 +1,8 @@
-"""Folds of a cross-validation that keep the shares of the classes."""
+"""Folds and held-out parts that keep the shares of the classes."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -27,18 +29,53 @@ def stratified_folds(
       >>> np.bincount(folds[:6]).tolist(), np.bincount(folds[6:]).tolist()
       ([3, 3], [2, 2])
     """
+    _require(strata, num_folds, f"cannot be in {num_folds} folds", setting)
+    return _places(strata, seed) % num_folds
+
+
+def stratified_share(
+    strata: Sequence[Hashable], share: float, seed: int, setting: str = ""
+) -> np.ndarray:
+    """Which examples are held out, bool [N]: `share` of them, of each stratum alike.
+
+    Dealt as `stratified_folds` deals, p of every q in turn for a share of p/q; for 1/q the
+    examples are those of its fold 0.
+
+    Args:
+      strata: what is to have the same share in both parts.
+      share: above 0, at most 1/2.
+      seed: of the shuffles.
+      setting: that asks for the share, named where it cannot be.
+
+    Raises:
+      ValueError: where a stratum is too small to have an example held out.
+
+    Example:
+      >>> held = stratified_share([0] * 60 + [1] * 40, 0.45, seed=0)
+      >>> int(held[:60].sum()), int(held[60:].sum())
+      (27, 18)
+    """
+    exact = Fraction(share).limit_denominator(10**6)
+    least = -(-exact.denominator // exact.numerator)
+    _require(strata, least, f"are too few to hold out {share:g} of them", setting)
+    return _places(strata, seed).astype(int) * exact.numerator % exact.denominator < exact.numerator
+
+
+def _places(strata: Sequence[Hashable], seed: int) -> np.ndarray:
+    """The place of each example in the order of dealing, int32 [N]."""
     names = {name: number for number, name in enumerate(dict.fromkeys(strata))}
     number_of = np.array([names[stratum] for stratum in strata])
     rng = np.random.Generator(np.random.Philox(seed))
-    folds = np.empty(len(number_of), np.int32)
-    begin = 0
-    for name, number in names.items():
-        members = rng.permutation(np.flatnonzero(number_of == number))
-        if len(members) < num_folds:
+    order = [rng.permutation(np.flatnonzero(number_of == number)) for number in names.values()]
+    places = np.empty(len(number_of), np.int32)
+    places[np.concatenate(order)] = np.arange(len(number_of))
+    return places
+
+
+def _require(strata: Sequence[Hashable], least: int, what: str, setting: str) -> None:
+    for name, count in Counter(strata).items():
+        if count < least:
             raise ValueError(
-                f"{setting and f'{setting}: '}{len(members)} examples of {name} cannot be in "
-                f"{num_folds} folds; at least {num_folds} are needed"
+                f"{setting and f'{setting}: '}{count} examples of {name} {what}; at least {least} "
+                "are needed"
             )
-        folds[members] = (begin + np.arange(len(members))) % num_folds
-        begin += len(members)
-    return folds

@@ -22,6 +22,7 @@ from lstm_jax.record.folder import BEST, LAST
 from lstm_jax.record.opening import CONFIG
 from lstm_jax.record.reading import RunFiles
 from lstm_jax.record.refusal import reason, refuse
+from lstm_jax.record.since import completed
 from lstm_jax.record.weights import read_weights
 from lstm_jax.types import Params
 
@@ -264,8 +265,9 @@ def config_of_fit(files: RunFiles, fields: Fields) -> Config:
 
 def require_data(files: RunFiles, identity: Mapping[str, Any]) -> None:
     """RunFolderError where the data found now are not those that the run was made with."""
+    on_file = completed(files.config, identity)
     for name, value in identity.items():
-        if files.config.get(name) != value:
+        if on_file.get(name) != value:
             refuse(
                 files.path / CONFIG,
                 f"is of other data than are found now ({name} differs); LSTM_JAX_DATA names the "

@@ -3,6 +3,7 @@
     WORKDIR/epochs.jsonl      one line per epoch, without times
             best.safetensors  weights of the epoch with the least validation loss
             last.safetensors  weights after the last epoch
+            start.safetensors  those that it began with, where they are of another run
             checkpoint.npz    all that the next update needs
             samples/          what the model has to show after each epoch
             result.json       best epoch and test, once the run is finished
@@ -34,7 +35,7 @@ from lstm_jax.interop.files import load_weights, save_weights
 from lstm_jax.network import num_weights
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder, RunFolderError
-from lstm_jax.record.folder import BEST, LAST
+from lstm_jax.record.folder import BEST, LAST, START
 from lstm_jax.record.refusal import writing
 from lstm_jax.types import Params
 from lstm_jax.unroll import kernels_taken
@@ -140,12 +141,21 @@ class _Loop:
 
     def restore(self) -> None:
         """The state to go on from: that of the checkpoint, else a fresh one."""
-        start = make_start(self.problem.model, self.problem.train, self.optimizer, self.config)
+        loaded = self.folder.load_checkpoint() if self.folder else None
+        start = make_start(
+            self.problem.model,
+            self.problem.train,
+            self.optimizer,
+            self.config,
+            self._init_from(has_best=bool(loaded and loaded[1]["best_epoch"])),
+        )
         state = start(self.key)
         self.best = Best(state.params)
-        loaded = self.folder.load_checkpoint() if self.folder else None
         if self.folder is None or loaded is None:
             self.state, self.step = state, 0
+            if self.folder and self.config.init_from:
+                with writing(self.folder.path / START):
+                    save_weights(self.folder.path / START, state.params)
             self._provenance()
             return
         arrays, meta = loaded
@@ -158,6 +168,16 @@ class _Loop:
         self.telling.say(
             f"{self.label}: going on in {self.folder.path} after {self.step:,} updates"
         )
+
+    def _init_from(self, has_best: bool) -> str:
+        """Where the weights that the fit began with are, "" where they are no longer needed.
+
+        The run that they are of may be gone by now: the folder has its own copy.
+        """
+        if has_best or not self.config.init_from:
+            return ""
+        kept = self.folder.path / START if self.folder else None
+        return str(kept) if kept and kept.is_file() else self.config.init_from
 
     def read_best(self) -> Params:
         """The weights of the best epoch, from the run folder."""

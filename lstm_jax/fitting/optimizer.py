@@ -38,9 +38,9 @@ def build_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTrans
 def build_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate as a function of the number of updates done.
 
-    exponential: ``rate * factor^k`` in the k-th epoch after the first `after` ones (Karpathy et
-    al. 2015: 0.95 after 10); step: ``rate * factor^k`` after ``k * after`` epochs; cosine:
-    ``rate * (1 + cos(pi * n / N)) / 2`` after n of N updates.
+    exponential: ``rate * factor^k`` in the k-th epoch after the first `after` ones, or after the
+    first one where `after` is 0 (Karpathy et al. 2015: 0.95 after 10); step: ``rate * factor^k``
+    after ``k * after`` epochs; cosine: ``rate * (1 + cos(pi * n / N)) / 2`` after n of N updates.
 
     Example:
       >>> from lstm_jax.config import FITTING, make_config

@@ -65,20 +65,30 @@ def start_weights(given: str, like: Params) -> Params:
 
 
 def make_start(
-    model: Model, batches: Batches, optimizer: optax.GradientTransformation, config: Config
+    model: Model,
+    batches: Batches,
+    optimizer: optax.GradientTransformation,
+    config: Config,
+    init_from: str | None = None,
 ) -> Callable[[Array], FitState]:
-    """``key -> FitState``: before the first update, from fresh weights or ``config.init_from``.
+    """``key -> FitState``: before the first update, from fresh weights or those of a run.
+
+    Args:
+      model, batches, optimizer: of the fit.
+      config: its settings.
+      init_from: run folder or file of weights, "" for fresh ones; None: ``config.init_from``.
 
     Raises:
       WeightsError: when called, where those weights do not fit.
     """
     init = jax.jit(make_init(model, batches, optimizer), static_argnums=1)
+    given = config.init_from if init_from is None else init_from
 
     def start(key: Array) -> FitState:
         state = init(key, config.init_range)
-        if not config.init_from:
+        if not given:
             return state
-        params = start_weights(config.init_from, state.params)
+        params = start_weights(given, state.params)
         return from_weights(model, batches, optimizer, params)
 
     return start

@@ -17,10 +17,12 @@ from lstm_jax.language.generate import writer
 from lstm_jax.language.looking import features, gate_shares, memories, rank, record_text
 from lstm_jax.language.page import cells_page
 from lstm_jax.language.problem import (
+    Corpus,
     Written,
     build_corpus,
     build_named,
     check_text,
+    first_symbol,
     read_run,
     run_text,
 )
@@ -143,9 +145,13 @@ def generate(command_line: CommandLine) -> int | None:
     if extra["generate"] is None:
         return None
     _, run = _read(command_line, "--generate")
+
+    def corpus() -> Corpus:
+        return build_corpus(run.config, run_text(run.config, extra["data_dir"]), run.vocabulary)
+
     text = extra["generate"]
     try:
-        seed = run.vocabulary.encode(text or "\n")
+        seed = run.vocabulary.encode(text) if text else [first_symbol(run.vocabulary, corpus)]
     except DataError as error:
         raise ConfigError(f"--generate={text}: {error}") from None
     key = jax.random.key(extra["sample_seed"], impl="threefry2x32")

@@ -100,9 +100,9 @@ def build_language(config: Config, num_symbols: int) -> Language:
     )
 
 
-def build_problem(config: Config, text: str) -> Problem:
-    """A text and the model of it, to be fitted."""
-    corpus = build_corpus(config, text)
+def build_problem(config: Config, text: str, vocabulary: Vocabulary | None = None) -> Problem:
+    """A text and the model of it, to be fitted; arguments as of `build_corpus`."""
+    corpus = build_corpus(config, text, vocabulary)
     model = build_language(config, len(corpus.vocabulary))
     how = {"num_streams": config.batch_size, "length": config.length}
     identity = {
@@ -120,8 +120,13 @@ def build_problem(config: Config, text: str) -> Problem:
 
 
 def build_named(config: Config, extra: Mapping[str, Any]) -> Problem:
-    """`build_problem` on the text that the configuration names."""
-    return build_problem(config, run_text(config, extra["data_dir"]))
+    """`build_problem` on the text that the configuration names.
+
+    A run that was begun from other weights has their vocabulary in its own folder, ``extra`` has
+    which: it goes on where those are gone.
+    """
+    own = vocabulary_on_file(extra["folder"], config.init_from) if config.init_from else None
+    return build_problem(config, run_text(config, extra["data_dir"]), own)
 
 
 def run_text(config: Config, data_dir: str) -> str:
@@ -129,12 +134,29 @@ def run_text(config: Config, data_dir: str) -> str:
     return made_text(config.seed) if config.text == "made" else load_text(config.text, data_dir)
 
 
+def first_symbol(vocabulary: Vocabulary, read: Callable[[], Corpus]) -> int:
+    """What a text of the model's own is begun after: a line's end, else what its text begins with.
+
+    Args:
+      vocabulary: of the model.
+      read: gives the text; called only where the vocabulary has no line's end.
+
+    Example:
+      >>> from lstm_jax.config import make_config
+      >>> from configs.char_lm import FIELDS
+      >>> corpus = build_corpus(make_config(FIELDS), "no line ends here. " * 9)
+      >>> corpus.vocabulary.decode([first_symbol(corpus.vocabulary, lambda: corpus)])
+      'n'
+    """
+    there = vocabulary.numbers.get("\n")
+    return int(read().parts["train"][0]) if there is None else there
+
+
 def sampler(
     config: Config, model: Language, corpus: Corpus
 ) -> Callable[[Params, int], dict[str, str]]:
-    """Texts at several temperatures, each begun where a new line begins."""
-    numbers = corpus.vocabulary.numbers
-    first = numbers.get("\n", int(corpus.parts["train"][0]))
+    """Texts at several temperatures, each begun after `first_symbol`."""
+    first = first_symbol(corpus.vocabulary, lambda: corpus)
     write = writer(model)
     root = jax.random.key(config.seed, impl="threefry2x32")
 
@@ -165,6 +187,14 @@ class Written(NamedTuple):
 def read_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary of a run; WeightsError, one line, where the folder has none."""
     return _read_settings(folder)[1]
+
+
+def vocabulary_on_file(folder: Path, init_from: str) -> Vocabulary | None:
+    """That of a run begun from these weights; None where the folder has no such run."""
+    if not (folder / CONFIG).is_file():
+        return None
+    values, vocabulary = _read_settings(folder)
+    return vocabulary if values.get("init_from") == init_from else None
 
 
 def read_run(folder: Path, make: Callable[..., Config]) -> Written:

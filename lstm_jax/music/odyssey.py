@@ -13,12 +13,13 @@ from lstm_jax import runtime
 from lstm_jax.config import Config, Fields, parse_command_line, refusals
 from lstm_jax.experiment import config_on_file, this_command
 from lstm_jax.music.page import report
-from lstm_jax.music.problem import load_parts
+from lstm_jax.music.problem import data_hash, load_parts
 from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
 from lstm_jax.record.opening import held_folder, require_settings
 from lstm_jax.record.refusal import differences
+from lstm_jax.record.since import DATA_HASHES
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import format_duration
 
@@ -74,10 +75,12 @@ def search(search: Search, argv: Sequence[str]) -> int:
             return _describe(settings, config, workdir)
         status = 0
         kept = plain(json.loads(config.to_json()))
-        if page_only:
-            require_settings(workdir, kept, "search", FREE_FIELDS)
+        if page_only:  # which needs no data
+            require_settings(workdir, kept, "search", (*FREE_FIELDS, *DATA_HASHES))
         else:
-            data = load_data(config, command_line.extra["data_dir"])
+            data_dir = command_line.extra["data_dir"]
+            data = load_data(config, data_dir)
+            kept["sha256_of_pieces"] = data_hash(config, data_dir)
             with held_folder(workdir, kept, what="search", free=FREE_FIELDS, say=say):
                 status = _run(settings, config, data, workdir)
         return status or report(workdir, config)

@@ -35,7 +35,8 @@ from lstm_jax.record.shape import Shape
 TRIALS, CURVES = "trials.jsonl", "curves.npz"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.prev.npz"
 RESULT, BEST, LAST = "result.json", "best.safetensors", "last.safetensors"
-WRITTEN_BESIDE = (CONFIG, PROVENANCE, TRIALS, CURVES, CHECKPOINT, RESULT, BEST, LAST)
+START = "start.safetensors"
+WRITTEN_BESIDE = (CONFIG, PROVENANCE, TRIALS, CURVES, CHECKPOINT, RESULT, BEST, LAST, START)
 
 
 class RunFolder:

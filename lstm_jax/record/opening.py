@@ -10,7 +10,7 @@ from typing import Any
 
 from lstm_jax.record.archive import beside, pretty, write_all, write_whole
 from lstm_jax.record.refusal import differences, from_json, reason, refuse, writing
-from lstm_jax.record.since import completed
+from lstm_jax.record.since import DATA_HASHES, completed
 
 try:
     import fcntl
@@ -144,7 +144,8 @@ def require_settings(
         refuse(file, f"is damaged ({reason(error)}); restore it or give another --workdir")
     if not isinstance(there, dict) or "format" in there:
         refuse(file, f"is not of a {what}; give another --workdir")
-    old, new = ({k: v for k, v in c.items() if k not in free} for c in (there, settings))
+    both = (completed(there, settings), settings)
+    old, new = ({k: v for k, v in c.items() if k not in free} for c in both)
     if old != new:
         refuse(path, f"holds another {what}: {differences(old, new)}; give another --workdir")
     return there
@@ -185,3 +186,7 @@ def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[s
     new = fixed(row, config)
     if old != new:
         refuse(path, f"holds a different run: {differences(old, new)}; give another --workdir")
+    hashes = {name: config[name] for name in DATA_HASHES if name in config}
+    if not hashes.keys() <= there["config"].keys():
+        # Of an earlier version: what it goes on with is known from now on.
+        write_whole(file, pretty(there | {"config": there["config"] | hashes}))

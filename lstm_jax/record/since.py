@@ -11,6 +11,9 @@ BEFORE: Mapping[str, Any] = {
 }
 """A further setting of trials gets its line here; without it older records are no longer found."""
 
+DATA_HASHES = ("sha256_of_sentences", "sha256_of_signals", "sha256_of_pieces")
+"""Of the data. Records from before do not tell theirs, and are taken to be of the data at hand."""
+
 
 def completed(settings: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Settings on file, with those that are set now and had no name when they were written.
@@ -21,5 +24,8 @@ def completed(settings: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
 
     >>> completed({"T": 100}, {"T": 500, "error_tolerance": 0.25})
     {'error_tolerance': 0.0, 'T': 100}
+    >>> completed({"texts": 9}, {"texts": 9, "sha256_of_sentences": "4e1f"})
+    {'sha256_of_sentences': '4e1f', 'texts': 9}
     """
-    return {name: value for name, value in BEFORE.items() if name in now} | dict(settings)
+    since = dict(BEFORE) | {name: now[name] for name in DATA_HASHES if name in now}
+    return {name: value for name, value in since.items() if name in now} | dict(settings)

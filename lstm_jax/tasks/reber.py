@@ -104,6 +104,7 @@ def embedded_reber(num_pairs: int = 3, num_strings: int = 256) -> Task:
         marks=lambda example: at_steps(example, 1, example.length - 2),  # T or P: shown, and due
         inputs=tuple(SYMBOLS),
         outputs=tuple(SYMBOLS),
+        num_tests=2 * num_strings,
     )
 
 

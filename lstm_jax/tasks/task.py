@@ -78,6 +78,7 @@ class Task(NamedTuple):
       inputs: the D names of the inputs, or of the symbols; () leaves them to their numbers.
       outputs: the K names of the outputs, likewise.
       lanes: whether `sample` also takes L keys, and gives the examples with the lanes last.
+      num_tests: how many test sequences there are; None: as many as are asked for.
 
     Example:
       A task of one's own: is the first of five numbers above one half?
@@ -111,6 +112,7 @@ class Task(NamedTuple):
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     lanes: bool = False
+    num_tests: int | None = None
 
 
 def fresh_tests(sample: Callable[..., Example]) -> Callable[..., Example]:
