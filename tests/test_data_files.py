@@ -1,6 +1,7 @@
 """Own and named files become characters, rolls, words, numbers; a bad one is one clear line."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -118,6 +119,13 @@ def test_sentences_have_words_and_labels(tmp_path):
 
 
 CSV = "date,rain,sun\n2001-01-01,1.5,3\n2001-02-01,,4\n2001-03-01,2.5,nan\n2001-04-01,4,6\n"
+
+
+def test_words_are_whole_in_any_script():
+    wanted = ["the", "caf\xe9's", "m\xfcller", "was", "na\xefve", "\u043d\u0435\u0442", "10.50"]
+    text = "The Caf\xe9\u2019s M\xfcller was nai\u0308ve \u041d\u0435\u0442 10.50"
+    assert tokenise(text) == wanted
+    assert tokenise(unicodedata.normalize("NFD", text)) == wanted
 
 
 def test_a_column_is_read_by_its_name(tmp_path):

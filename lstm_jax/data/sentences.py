@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from lstm_jax.data.errors import DataError, decode, read_bytes
 from lstm_jax.data.padding import pad
 from lstm_jax.data.text import Vocabulary, own_or_named
 
-WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|[0-9]+(?:[.,/:][0-9]+)*|[^\W\d_]+|[!?.,;:()&$%]")
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,/:][0-9]+)*|[!?.,;:()&$%]")
 UNKNOWN_WORD = "<unk>"
 
 
@@ -63,13 +64,14 @@ def read_labelled(path: str | Path) -> tuple[list[str], list[int]]:
 def tokenise(text: str) -> list[str]:
     """The words, numbers and marks of a text, in lower case.
 
-    A word keeps the apostrophe inside it: what it denies (``don't``) decides a sentence.
+    A word is letters of any script, and keeps the apostrophe inside it: what it denies
+    (``don't``) decides a sentence. An accent that is a character of its own joins its letter (NFC).
 
     Example:
       >>> tokenise("It's NOT worth $10.50, don't buy!")
       ["it's", 'not', 'worth', '$', '10.50', ',', "don't", 'buy', '!']
     """
-    return WORD.findall(text.lower().replace("\u2019", "'"))
+    return WORD.findall(unicodedata.normalize("NFC", text).lower().replace("\u2019", "'"))
 
 
 def word_vocabulary(sentences: Iterable[Sequence[str]], min_count: int = 1) -> Vocabulary:
