@@ -85,17 +85,18 @@ def test_logarithms_reach_beyond_the_numbers():
         norms = flow_norm(flow)
         _, hs = unroll(cell, params, xs)
         dead = log_flow_norm(flow, jacobians.at[steps - 50].set(0.0))
+    logs, bounds, norms, hs, dead = (np.asarray(x) for x in (logs, bounds, norms, hs, dead))
     e, expected = np.longdouble(error), []
-    for h in np.asarray(hs)[::-1]:
-        e = np.asarray(params.r).T.astype(np.longdouble) @ ((1 - h**2) * e)
+    for h in hs[::-1]:
+        e = params.r.T.astype(np.longdouble) @ ((1 - h**2) * e)
         expected.append(np.log(np.sqrt((e**2).sum())))
-    assert expected[-1] < -750 and float(norms[-1]) == 0  # float64 ends at -745
+    assert expected[-1] < -750 and norms[-1] == 0  # float64 ends at -745
     np.testing.assert_allclose(logs, np.float64(expected), rtol=1e-9)
     np.testing.assert_allclose(logs[:100], np.log(norms[:100]), rtol=1e-9)
-    each = [np.linalg.norm((1 - h**2)[:, None] * params.r, 2) for h in np.asarray(hs)[:0:-1]]
+    each = [np.linalg.norm((1 - h**2)[:, None] * params.r, 2) for h in hs[-2::-1]]
     assert bounds[0] == 0
     np.testing.assert_allclose(bounds[1:], np.cumsum(np.log(each)), rtol=1e-9)
-    # The Jacobian of 50 steps before the end is the first that lag 51 passes.
+    # Lag 50 is the first that passes the step whose Jacobian is zero.
     assert np.isfinite(dead[:49]).all() and np.isneginf(dead[49:]).all()
 
 

@@ -351,7 +351,7 @@ def test_a_dry_run_computes_nothing(tmp_path, capsys):
         ({"values": [1.0, float("nan"), *range(60)]}, ["line 3", "missing", "gaps=previous"]),
         ({"values": range(12)}, ["12 values", "too few", "at least"]),
         ({"values": [4.0] * 80}, ["does not vary"]),
-        ({"values": [0.1] * 80}, ["does not vary"]),  # whose deviation is 2.8e-17
+        ({"values": [0.1] * 80, "difference": "none"}, ["does not vary"]),  # deviation 2.8e-17
         ({"values": np.arange(80) * 0.1, "difference": "last"}, ["does not vary"]),
         (
             {"horizon": 12, "season": 12, "difference": "season", "valid_share": 0.4}
