@@ -45,8 +45,9 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
         value is refused in any case.
 
     Raises:
-      DataError: one line: no such file or column (with those that there are), a value that is
-        missing or no finite number (with its line), times that do not increase or leave a gap.
+      DataError: one line: no such file or column (with those that there are), a first line of
+        values where the names of the columns should be, a value that is missing or no finite number
+        (with its line), times that do not increase or leave a gap; weekends may be left out.
     """
     if gaps not in GAPS:
         raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")

@@ -74,10 +74,10 @@ def _last(logs: np.ndarray, *, of_numbers: bool = False) -> str:
     log = float(np.logaddexp(low, high) - math.log(2) if of_numbers else (low + high) / 2)
     if math.isinf(log):
         return f"<{TINY:.2g}" if np.isnan(last).any() else "0"
-    if log > math.log(TINY):
+    if abs(log) < -math.log(TINY):
         return f"{math.exp(log):.2g}"
     power = math.floor(log / math.log(10))
-    return f"{10 ** (log / math.log(10) - power):.2g}e{power}"
+    return f"{10 ** (log / math.log(10) - power):.2g}e{power:+}"
 
 
 def _rate(found: Decay) -> str:

@@ -36,27 +36,33 @@ def curves_of(line: Mapping[str, Any], name: str, stage: int) -> list[list[float
 
 
 def logs_of(line: Mapping[str, Any], name: str, stage: int) -> np.ndarray:
-    """Logarithms of the same curves, ``[trials, lags]``, beyond what float64 holds.
+    """Logarithms of the curves of a net's trials, ``[trials, lags]``, beyond what float64 holds.
 
-    -inf stands for a flow of exactly zero. In records from before the logarithms were kept a zero
-    may be too small a number as well: where the others lead to one it is nan.
+    A trial without numbers is left out; -inf stands for a flow of exactly zero. In records from
+    before the logarithms were kept a zero may be too small a number as well: where the others
+    lead to one it is nan.
 
     Example:
-      >>> probe = {"full": [1.0, 1e-200, 0.0], "full_log": [0.0, -460.5, -921.0]}
-      >>> line = {"settings": {"T": 3}, "trials": [{"probes": [probe]}]}
+      >>> small = {"full": [1.0, 1e-200, 0.0], "full_log": [0.0, -460.5, -921.0]}
+      >>> large = {"full": [1.0, 1e200, None], "full_log": [0.0, 460.5, 921.0]}
+      >>> line = {"settings": {"T": 3}, "trials": [{"probes": [small]}, {"probes": [large]}]}
       >>> logs_of(line, "full", 0).round(1).tolist()
-      [[0.0, -460.5, -921.0]]
+      [[0.0, -460.5, -921.0], [0.0, 460.5, 921.0]]
     """
     lags, found = np.asarray(lags_of(line), float), []
     for trial in line["trials"]:
         probe = trial["probes"][stage]
         curve = np.array(probe.get(name) or [None], float)
-        if np.isnan(curve).any():
-            continue
         seen = curve >= TINY  # numbers below it have fewer digits
         logs = np.log(np.where(seen, curve, 1.0))
         if (kept := probe.get(f"{name}_log")) is not None:
-            logs = np.where(seen, logs, [-math.inf if log is None else log for log in kept])
+            known = np.array(kept, float)
+            zero = np.isnan(known) & (curve < TINY)
+            logs = np.where(seen, logs, np.where(zero, -math.inf, known))
+            if np.isnan(logs).any():
+                continue
+        elif np.isnan(curve).any():
+            continue
         elif not seen.all():
             slope, start = np.polyfit(lags[seen], logs[seen], 1) if seen.sum() > 1 else (0, 0)
             # Half way there, for the norms of some sequences are below their mean.
@@ -113,7 +119,7 @@ def _draw(axes: Axes, line: Mapping[str, Any], stage: int) -> None:
         if not len(logs):
             continue
         # Far below the axis all is one, and a quantile is between numbers.
-        shown = np.fmax(logs, math.log(TINY))
+        shown = np.clip(np.fmax(logs, math.log(TINY)), None, -math.log(TINY))
         low, median, high = np.exp(np.quantile(shown, (0.1, 0.5, 0.9), axis=0))
         axes.fill_between(lags, low, high, color=color, alpha=0.2, linewidth=0)
         axes.plot(lags, median, color=color, linestyle=dashes, linewidth=1.8, zorder=3)
