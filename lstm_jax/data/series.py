@@ -45,8 +45,10 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
         value is refused in any case.
 
     Raises:
-      DataError: one line: no such file or column (with those that there are), a value that is
-        missing or no finite number (with its line), times that do not increase or leave a gap.
+      DataError: one line: no such file or column (with those that there are), a first line of
+        values where the names of the columns should be, a value that is missing or no finite number
+        (with its line), times that do not increase or leave a gap. A series of weekdays may lack up to
+        an eighth of them, as exchanges do on holidays: a step is a day that there is.
     """
     if gaps not in GAPS:
         raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")
@@ -89,9 +91,41 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]
                 f"{path}: line {line:,} has {len(row)} cells, the head line {len(head)} "
                 f"({', '.join(head)})"
             )
-    if _number(head[0]) is not None and all(_number(cell) is not None for cell in head):
-        raise DataError(f"{path}: line 1 must have the names of the columns, not numbers")
+    _require_names(path, head, [row for _, row in lines[1:]])
     return head, lines[1:]
+
+
+def _require_names(path: str | Path, head: list[str], rows: list[list[str]]) -> None:
+    """DataError where the first line has values: taken for names they would be lost.
+
+    A number may be a name, such as the year of a table's column: where another cell names a column
+    of dates or times, which a line of values would have one of.
+    """
+    values = [at for at, cell in enumerate(head) if _kind(cell)]
+    if not values:
+        return
+    kinds = [{_kind(row[at]) for row in rows} for at in range(len(head))]
+    dated = any(_kind(head[at]) == "date" and kinds[at] == {"date"} for at in values)
+    named = any(
+        not _kind(cell)
+        and (
+            (at == 0 and not cell and None not in kinds[at])  # as pandas writes an index
+            or cell.lower() in TIMES
+            or (cell.lower() not in MISSING and kinds[at] == {"date"})
+        )
+        for at, cell in enumerate(head)
+    )
+    if dated or not named:
+        cell = head[values[0]]
+        raise DataError(
+            f"{path}: line 1 must have the names of the columns, not the {_kind(cell)} {cell}; "
+            f"if that is a name, write y{cell} or the like"
+        )
+
+
+def _kind(cell: str) -> str | None:
+    """What a cell is: a date, a number, or neither."""
+    return "date" if date_of(cell) else "number" if _number(cell) is not None else None
 
 
 def _column(path: Path, head: list[str], rows: list[tuple[int, list[str]]], column: str) -> int:
@@ -164,16 +198,33 @@ def _times(path: Path, labels: Sequence[str], lines: Sequence[int], dated: bool)
             raise DataError(f"{path}: line {line:,}: {label!r} is no {kind}, as {labels[0]} is")
     times = np.array(numbers, float)
     steps = np.diff(times)
-    usual = (
-        float(np.quantile(steps, 0.9, method="lower")) if steps.size else 0.0
-    )  # weekends may be left out
-    for at in np.flatnonzero((steps <= 0) | (steps > 1.75 * usual)).tolist():
+    # Months, quarters and years are of unequal days, by less than a half of the median.
+    usual = float(np.median(steps)) if steps.size else 0.0
+    wide = (steps > 1.75 * usual) & ~_closed([date_of(label) for label in labels])
+    for at in np.flatnonzero((steps <= 0) | wide).tolist():
         problem = "is not later than" if steps[at] <= 0 else "leaves a gap after"
         raise DataError(
             f"{path}: line {lines[at + 1]:,}: {labels[at + 1]} {problem} {labels[at]}; there must "
-            "be one row for each step, in order (an empty value where there is none)"
+            "be one row for each step, in order (an empty value where there is none; only weekends "
+            "and few holidays may be left out), or no column of dates"
         )
     return times
+
+
+HOLIDAYS = 1 / 8
+"""Share of the weekdays that a series of weekdays may lack; exchanges are shut on 4% to 8%."""
+
+
+def _closed(dates: Sequence[datetime.datetime | None]) -> np.ndarray:
+    """Which steps are over weekends and holidays alone, in a series of weekdays."""
+    days = np.array([date.toordinal() if date else 0 for date in dates])
+    calendar = np.array([date.date() if date else "1970-01-03" for date in dates], "datetime64[D]")
+    no_step = np.zeros(max(0, len(days) - 1), bool)
+    if not np.is_busday(calendar).all() or not no_step.size or np.median(np.diff(days)) != 1:
+        return no_step
+    lacking = np.busday_count(calendar[:-1], calendar[1:]) - 1
+    few = lacking.sum() <= HOLIDAYS * np.busday_count(calendar[0], calendar[-1])
+    return (lacking == 0) | few
 
 
 def _number(cell: str) -> float | None:
@@ -183,19 +234,31 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _year(label: str) -> float | None:
-    """A date as a year with its fraction; None where the label is no date."""
+def date_of(label: str) -> datetime.datetime | None:
+    """A label as a date, a month as its first day; None where it is none.
+
+    Example:
+      >>> date_of("2000-02"), date_of("20000229"), date_of("2000")
+      (datetime.datetime(2000, 2, 1, 0, 0), datetime.datetime(2000, 2, 29, 0, 0), None)
+    """
     text = label.strip()
     if len(text) == 7 and text[4] in "-/":
         text = f"{text[:4]}-{text[5:]}-01"
     if len(text) == 8 and text.isdigit() and not 1 <= int(text[4:6]) <= 12:
         return None
     try:
-        date = datetime.datetime.fromisoformat(text.replace("/", "-"))
-        start = datetime.datetime(date.year, 1, 1, tzinfo=date.tzinfo)
-        end = datetime.datetime(date.year + 1, 1, 1, tzinfo=date.tzinfo)
+        return datetime.datetime.fromisoformat(text.replace("/", "-"))
     except ValueError:
         return None
+
+
+def _year(label: str) -> float | None:
+    """A date as a year with its fraction; None where the label is no date."""
+    date = date_of(label)
+    if date is None or date.year == datetime.MAXYEAR:
+        return None
+    start = datetime.datetime(date.year, 1, 1, tzinfo=date.tzinfo)
+    end = datetime.datetime(date.year + 1, 1, 1, tzinfo=date.tzinfo)
     return date.year + (date - start) / (end - start)
 
 
