@@ -47,8 +47,8 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
     Raises:
       DataError: one line: no such file or column (with those that there are), a first line of
         values where the names of the columns should be, a value that is missing or no finite number
-        (with its line), times that do not increase or leave a gap. A series of weekdays may lack up to
-        an eighth of them, as exchanges do on holidays: a step is a day that there is.
+        (with its line), times that do not increase or leave a gap. A series of weekdays may lack
+        up to an eighth of them, as exchanges do on holidays: a step is a day that there is.
     """
     if gaps not in GAPS:
         raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")
