@@ -236,15 +236,39 @@ def test_large_weights_go_back_in_panels():
     assert {"64", "32"} <= set(panels)
 
 
-def test_a_second_derivative_is_refused():
+STATES = {"state": {"resets": np.arange(T) == 3}, "no state": {}}
+SECOND = ["params, params", "xs, xs", "start, start", "learned, learned"]
+SECOND += ["params, start", "start, params", "params, learned", "learned, params"]
+SECOND += ["xs, start", "start, learned", "learned, start"]
+
+
+@pytest.mark.parametrize("pair", SECOND)
+@pytest.mark.parametrize("given", STATES)
+def test_a_second_derivative_is_refused(pair, given):
+    """Of weights, inputs, the state given, the one to begin with and to reset to, and mixed."""
+    first, second = pair.split(", ")
+    if given == "no state" and "start" in pair:
+        pytest.skip("there is none")
     cell = lstm(D, H)
-    params, xs = cell.init(jax.random.key(0)), jnp.ones((T, D))
-    loss = lambda params: jnp.sum(unroll(cell, params, xs, kernel="deferred")[1])  # noqa: E731
-    total = lambda params: jax.tree.reduce(  # noqa: E731
-        jnp.add, jax.tree.map(jnp.sum, jax.grad(loss)(params))
-    )
-    with pytest.raises(NotImplementedError, match="kernel='scan'"):
-        jax.grad(total)(params)
+    params, states, xs, _ = batch_of(cell)
+    start = jax.tree.map(lambda leaf: leaf[0], states)
+    now = {"params": params, "xs": xs[:, 0], "start": start, "learned": start}
+    zero = jax.tree.map(jnp.zeros_like, now[first])
+
+    def slope(leaves):
+        def value(more):
+            here = now | {second: leaves}
+            here[first] = jax.tree.map(jnp.add, here[first], more)
+            learned = cell._replace(initial_state=lambda: here["learned"])
+            state = here["start"] if given == "state" else None
+            how = STATES[given] | {"kernel": "deferred"}
+            return jnp.sum(unroll(learned, here["params"], here["xs"], state, **how)[1])
+
+        return sum(map(jnp.sum, jax.tree.leaves(jax.grad(value)(zero))))
+
+    for made in (slope, jax.jit(slope), jax.checkpoint(slope)):
+        with pytest.raises(NotImplementedError, match="kernel='scan'"):
+            jax.eval_shape(jax.grad(made), now[second])
 
 
 def test_a_kernel_that_cannot_serve_is_refused():

@@ -124,7 +124,9 @@ def deferred(
     ways = ways._replace(fresh=learned)
     tree, sources = pulled[-1]
     attach = _attached(tree, sources, reverse)
-    return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
+    # All that a derivative may be taken of, for `once` to refuse a second one.
+    origins = params, inputs.x, start, learned
+    return attach((final, ys), start, ways, inner, kept, origins)
 
 
 def _closed(cell: Cell, params: Params, x: Array, state: State) -> tuple[Cell, Params]:
