@@ -16,6 +16,7 @@ from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
 from lstm_jax.loops.step import choose as choose
 from lstm_jax.parallel import alike
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params, State
 
 
@@ -32,13 +33,16 @@ def is_symbols(inputs: Array) -> bool:
 def as_vectors(inputs: Array, size: int) -> Array:
     """Symbols ``[T]`` as unit vectors ``[T, size]``; numbers ``[T, D]`` as they are.
 
-    Trailing axes are kept.
+    Trailing axes are kept. A symbol of any whole-number type; one outside 0 .. size - 1 is none of
+    the unit vectors but zeros.
 
     Example:
       >>> as_vectors(jnp.array([2, 0], jnp.int32), 3).tolist()
       [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return jax.nn.one_hot(inputs, size, axis=1) if is_symbols(inputs) else inputs
+    if not is_symbols(inputs):
+        return inputs
+    return jax.nn.one_hot(countable(inputs), size, axis=1)
 
 
 def scan_until(
