@@ -2,6 +2,8 @@
 
 import copy
 import re
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -128,6 +130,59 @@ def test_gradients_of_each_example_and_of_each_network():
             for kernel in ("scan", "deferred")
         )
         same(scan, deferred)
+
+
+FEW_UNITS = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from lstm_jax import elman, gru, lstm, unroll
+
+H, T, N, D = int(sys.argv[1]), 5, 6, 3
+xs, resets = jax.random.normal(jax.random.key(1), (N, 2, T, D)), jnp.arange(T) == 2
+cells = lstm(D, H), gru(D, H), gru(D, H, reset="before"), elman(D, H)
+
+
+def gradient(cell, params, xs, kernel, resets):
+    def loss(params):
+        return jnp.sum(unroll(cell, params, xs, kernel=kernel, resets=resets)[1] ** 2)
+
+    return jax.grad(loss)(params)
+
+
+for cell in cells:
+    weights = jax.vmap(cell.init)(jax.random.split(jax.random.key(0), N))
+    shared = jax.tree.map(lambda leaf: leaf[0], weights)
+    for axis, given, params in ((0, None, weights), (None, resets, shared)):
+
+        @jax.jit
+        def found(params, xs):
+            of_examples = jax.vmap(
+                lambda p, x: gradient(cell, p, x, "deferred", given), (None, 0)
+            )
+            one = jax.vmap(lambda p, x: gradient(cell, p, x[0], "deferred", given), (axis, 0))
+            return one(params, xs), jax.vmap(of_examples, (axis, 0))(params, xs)
+
+        one, many = found(params, xs)
+        of_one = jax.jit(lambda p, x: gradient(cell, p, x, "scan", given))
+        for n in (0, N - 1):
+            own = params if axis is None else jax.tree.map(lambda leaf: leaf[n], params)
+            by_scan = of_one(own, xs[n, 0])
+            for ours in (jax.tree.map(lambda l: l[n], one), jax.tree.map(lambda l: l[n, 0], many)):
+                jax.tree.map(
+                    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6),
+                    ours,
+                    by_scan,
+                )
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 4, 5])
+def test_a_gradient_each_of_nets_of_few_units(units):
+    """In a process of its own, which XLA's compiler would end."""
+    run = [sys.executable, "-c", FEW_UNITS, str(units)]
+    ended = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["equal"]), ended.stderr[-2000:]
 
 
 @pytest.mark.parametrize("make", [lstm, lambda *sizes: layer_norm(gru(*sizes, reset="before"))])
@@ -325,6 +380,23 @@ def test_cudnn_is_refused_where_it_cannot_be():
         kernel_for(gru(D, H), "cudnn")
     with pytest.raises(ValueError, match="not this lstm cell"):
         kernel_for(lstm(D, H, switches=()), "cudnn")
+
+
+def test_cudnn_is_refused_for_other_types(monkeypatch):
+    """It would read their bytes as float32."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    cell, half, single = lstm(D, H), jnp.bfloat16, jnp.float32
+    for types in ((jnp.float64,) * 3, (half, single, single), (single, single, half)):
+        params, xs, state = (
+            jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), tree)
+            for dtype, tree in zip(
+                types,
+                (cell.init(jax.random.key(0)), jnp.ones((T, D)), cell.initial_state()),
+                strict=True,
+            )
+        )
+        with pytest.raises(ValueError, match="'cudnn' multiplies in float32.*(float64|bfloat16)"):
+            jax.eval_shape(lambda *given: unroll(cell, *given, kernel="cudnn"), params, xs, state)
 
 
 def temporary_bytes(function, *shapes):
