@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.cells.cell import Cell, steps_by_parts
 from lstm_jax.loops.cudnn import by_cudnn, require_cudnn
@@ -150,7 +151,8 @@ def require_sequence(
             f"{name}: inputs of shape {xs.shape} where (T, {input_size}) is needed "
             "(one sequence, time first, no batch axis)"
         )
-    if isinstance(length, int) and not 0 <= length <= xs.shape[0]:
+    # Not of JAX's arrays: to ask for their number is to wait for it.
+    if isinstance(length, int | np.generic | np.ndarray) and not 0 <= length <= xs.shape[0]:
         raise ValueError(f"{name}: length {length} is not within 0 .. {xs.shape[0]}")
     if resets is not None:
         given = getattr(resets, "dtype", type(resets).__name__), jnp.shape(resets)

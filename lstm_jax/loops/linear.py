@@ -53,8 +53,8 @@ def linear(w: Array, h: Array, precision: Any = None, preferred_element_type: An
 def _dot(w: Array, h: Array, **how: Any) -> Array:
     if max(w.shape) <= TINY:
         dtype = how["preferred_element_type"] or jnp.promote_types(w.dtype, h.dtype)
-        each = h.astype(dtype)[..., None, :] * w.astype(dtype)
-        return each.sum(-1)
+        rows = w.astype(dtype).reshape(*[1] * (h.ndim - 1), *w.shape)
+        return jnp.sum(h.astype(dtype)[..., None, :] * rows, axis=-1)
     return jax.lax.dot_general(h, w, _over(h), **how)
 
 
