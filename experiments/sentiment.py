@@ -48,7 +48,7 @@ from lstm_jax.fitting import (
 )
 from lstm_jax.fitting.accuracy import Difference, accuracy, compare, with_interval
 from lstm_jax.fitting.classification import fill
-from lstm_jax.fitting.folds import stratified_folds, stratified_share
+from lstm_jax.fitting.folds import held_out_by, stratified_folds, stratified_share
 from lstm_jax.fitting.inspecting import require_data
 from lstm_jax.inspect.words import plot_words
 from lstm_jax.interop.files import load_weights
@@ -139,6 +139,7 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     identity = {
         "texts": len(texts),
         "sha256_of_sentences": sha256_of_content(texts, labels, sites),
+        **held_out_by(config.valid_share),
     }
     return Repeats(net, model, folds.num_fits, folds.repeat, identity, folds)
 

@@ -169,6 +169,18 @@ def test_a_row_that_dies_leaves_the_others_figures(question):
     assert all(row["num_repeats"] == 2 for row in made["rows"])
 
 
+def test_the_scaling_regime_says_what_is_wrong_as_well():
+    def start(row, *rest):
+        return Made(row, *rest, apart=0.3 if row.library == "flax" else 0.0)
+
+    made = scaling.measure_scaling(1, 2, start)
+    assert "does not give our results" in made["missing"]["Flax nnx"]
+    assert {row["job"] for row in made["rows"]} == {"training"}
+    assert made["device"]["kind"] == "NVIDIA H200"
+    assert "Not measured: Flax nnx: does not" in report.scaling_table(made)
+    assert command._some_wrong(made)
+
+
 def test_without_ours_or_on_another_platform_nothing_is_measured():
     class Absent(Made):
         def __init__(self, *rest):

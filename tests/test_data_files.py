@@ -204,6 +204,42 @@ def test_an_exchange_may_be_shut_on_holidays(tmp_path):
     assert len(load_series(file).values) == len(dates) < 0.97 * 2 * 261
 
 
+def days_of(kinds, start="2015-01-01", end="2016-12-31"):
+    pd = pytest.importorskip("pandas", reason="makes the calendars")
+    return [str(date.date()) for date in pd.date_range(start, end) if date.weekday() in kinds]
+
+
+def loaded(tmp_path, dates):
+    lines = [f"{date},{n}" for n, date in enumerate(dates)]
+    return load_series(written(tmp_path, "\n".join(["date,v", *lines]) + "\n", "own.csv"))
+
+
+@pytest.mark.parametrize("kinds", [(0, 1, 2, 3, 4, 5), (6, 0, 1, 2, 3), (1, 3), (0, 2, 4)])
+def test_a_week_has_the_days_that_the_series_has(tmp_path, kinds):
+    dates = days_of(kinds)
+    assert len(loaded(tmp_path, dates).values) == len(dates)
+    hole = [date for date in dates if not "2015-05-01" <= date < "2015-06-01"]
+    assert "leaves a gap after 2015-04" in refusal(loaded, tmp_path, hole)
+
+
+def test_one_saturday_is_no_six_day_week_and_half_a_year_no_holiday(tmp_path):
+    dates = days_of(range(5))
+    assert len(loaded(tmp_path, sorted([*dates, "2015-03-07"])).values) == len(dates) + 1
+    hole = [date for date in dates if not "2015-08-26" <= date < "2015-09-16"]
+    assert "2015-09-16 leaves a gap after 2015-08-25" in refusal(loaded, tmp_path, hole)
+
+
+def test_every_day_of_the_week_has_no_holidays(tmp_path):
+    dates = days_of(range(7))
+    assert "leaves a gap" in refusal(loaded, tmp_path, dates[:300] + dates[301:])
+
+
+def test_a_column_that_is_asked_for_makes_the_first_line_names(tmp_path):
+    file = written(tmp_path, "Datum,2020\n01.02.2000,5\n01.03.2000,6\n", "own.csv")
+    assert load_series(file, "2020").values.tolist() == [5, 6]
+    assert "line 1 must have the names" in refusal(load_series, file)
+
+
 TS = "@dimensions 2\n@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n"
 
 

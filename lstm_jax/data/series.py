@@ -19,7 +19,7 @@ from lstm_jax.data.text import own_or_named
 GAPS = ("refuse", "previous", "linear")
 MISSING = ("", "na", "nan", "n/a", "null", "none", "-", "?")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-TIMES = ("year", "date", "time", "month", "week", "day", "datetime", "timestamp")
+TIMES = ("year", "quarter", "month", "week", "day", "hour", "date", "time", "datetime", "timestamp")
 COLUMNS = {"sunspots": "SUNACTIVITY", "co2": "co2", "nile": "volume", "elnino": "temperature"}
 
 
@@ -47,13 +47,14 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
     Raises:
       DataError: one line: no such file or column (with those that there are), a first line of
         values where the names of the columns should be, a value that is missing or no finite number
-        (with its line), times that do not increase or leave a gap. A series of weekdays may lack
-        up to an eighth of them, as exchanges do on holidays: a step is a day that there is.
+        (with its line), times that do not increase or leave a gap. A series of some days
+        of the week may lack up to an eighth of them, seven in a row, as exchanges do on holidays:
+        a step is a day that there is.
     """
     if gaps not in GAPS:
         raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")
     path = own_or_named(source, "series", data_dir)[0]
-    head, rows = read_table(path)
+    head, rows = read_table(path, column)
     if source == "elnino":
         head, rows = _flat(rows)
     if source in COLUMNS:
@@ -66,9 +67,10 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
     return Series(Path(source).stem, head[at], labels, times, values)
 
 
-def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_table(path: str | Path, column: str = "") -> tuple[list[str], list[tuple[int, list[str]]]]:
     """``(column names, [(line number, cells)])`` of a CSV file with a head line; DataError.
 
+    Where the first line has the column that is asked for, it is names, whatever they look like.
     Cells are parted by commas, or by semicolons or tabs where the head line has no comma.
     """
     text = decode(read_bytes(path), path)
@@ -91,7 +93,8 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]
                 f"{path}: line {line:,} has {len(row)} cells, the head line {len(head)} "
                 f"({', '.join(head)})"
             )
-    _require_names(path, head, [row for _, row in lines[1:]])
+    if column not in head:
+        _require_names(path, head, [row for _, row in lines[1:]])
     return head, lines[1:]
 
 
@@ -211,20 +214,29 @@ def _times(path: Path, labels: Sequence[str], lines: Sequence[int], dated: bool)
     return times
 
 
-HOLIDAYS = 1 / 8
-"""Share of the weekdays that a series of weekdays may lack; exchanges are shut on 4% to 8%."""
+HOLIDAYS, LONGEST = 1 / 8, 7
+"""Share of its days that a series of some days of the week may lack, and how many in a row.
+
+Exchanges are shut on 4% to 8% of the weekdays, and for up to seven at the lunar new year."""
 
 
 def _closed(dates: Sequence[datetime.datetime | None]) -> np.ndarray:
-    """Which steps are over weekends and holidays alone, in a series of weekdays."""
-    days = np.array([date.toordinal() if date else 0 for date in dates])
-    calendar = np.array([date.date() if date else "1970-01-03" for date in dates], "datetime64[D]")
-    no_step = np.zeros(max(0, len(days) - 1), bool)
-    if not np.is_busday(calendar).all() or not no_step.size or np.median(np.diff(days)) != 1:
+    """Which steps are over days alone on which the series rests: of the week, or holidays.
+
+    The days of the week that it has are those that it has in a tenth of the weeks and more: of
+    an exchange, a shop, or a class on Tuesdays and Thursdays.
+    """
+    no_step = np.zeros(max(0, len(dates) - 1), bool)
+    if not no_step.size or not all(dates):
         return no_step
-    lacking = np.busday_count(calendar[:-1], calendar[1:]) - 1
-    few = lacking.sum() <= HOLIDAYS * np.busday_count(calendar[0], calendar[-1])
-    return (lacking == 0) | few
+    days = np.array([date.date() for date in dates if date], "datetime64[D]")
+    counts = np.bincount((days.astype(int) + 3) % 7, minlength=7)  # 1970-01-01 was a Thursday
+    week = counts >= 0.1 * (days[-1] - days[0]).astype(int) / 7
+    if not 2 <= week.sum() <= 6:  # every day, or one a week, a month, a year
+        return no_step
+    lacking = np.maximum(0, np.busday_count(days[:-1], days[1:], weekmask=week) - 1)
+    few = lacking.sum() <= HOLIDAYS * np.busday_count(days[0], days[-1], weekmask=week)
+    return (lacking == 0) | (few & (lacking <= LONGEST))
 
 
 def _number(cell: str) -> float | None:

@@ -112,7 +112,7 @@ def _sizes(cell: Cell, rates: Mapping[str, float]) -> dict[str, int]:
     fields = getattr(state, "_asdict", dict)().items()
     valid = {f: s.size for f, s in fields if hasattr(s, "dtype") and s.dtype != jnp.int32}
     for field in rates:
-        if {"c", "n", "m"} <= valid.keys() and field in "cnm":
+        if {"c", "n", "m"} <= valid.keys() and field in ("c", "n", "m"):
             raise ValueError(
                 f"rates: the {cell.name} cell's {field!r} cannot stay as it was: c and n are in "
                 "units of exp(m), which moves on; 'h' can"
