@@ -89,7 +89,8 @@ def measure_large(
         except Refused as refused:
             if shape == CHECKS[0]:
                 raise
-            part = {"missing": {table[0].label: str(refused)}}
+            label = table[0].label
+            part = {"missing": {label: str(refused).removeprefix(f"{label} ")}}
         why = {f"{label}, {shape.label}": reason for label, reason in part["missing"].items()}
         part["missing"] = why
         if checked:

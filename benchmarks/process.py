@@ -91,9 +91,12 @@ class Process:
             self._process.kill()
 
         timer = threading.Timer(seconds, stop)
+        timer.daemon = True  # Ctrl-C does not wait for it
         timer.start()
-        line = self._process.stdout.readline()
-        timer.cancel()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
         if line:
             return json.loads(line)
         status = self._process.wait()

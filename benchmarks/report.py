@@ -87,7 +87,7 @@ def layer_tables(record: Mapping[str, Any]) -> str:
 
 
 def _missing_lines(record: Mapping[str, Any]) -> list[str]:
-    return [f"Not measured: {row}: {why}." for row, why in record["missing"].items()]
+    return [f"Not measured: {row}: {why}." for row, why in record.get("missing", {}).items()]
 
 
 def _check_lines(record: Mapping[str, Any]) -> list[str]:
@@ -161,7 +161,8 @@ def scaling_table(record: Mapping[str, Any]) -> str:
         [shape, *(_said(by_shape.get((label, shape)), "{:,.2f}", 1e3) for label in labels)]
         for shape in dict.fromkeys(row["shape"] for row in rows)
     ]
-    return markdown(["training, ms", *labels], lines)
+    table = markdown(["training, ms", *labels], lines)
+    return "\n\n".join([table, *_missing_lines(record)])
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

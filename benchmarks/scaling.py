@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import Start, measure
+from benchmarks.compare import Start, joined, measure
 from benchmarks.shapes import Row, Shape
 
 LENGTHS = tuple(Shape(T, 1, 8, 8) for T in (100, 300, 1000, 3000, 10_000, 100_000))
@@ -30,10 +30,10 @@ def measure_scaling(repeats: int, num_cores: int, start: Start) -> dict[str, Any
     lengths = measure([Row("ours", small=True)], LENGTHS, repeats, start)
     devices = [ALONE, together(num_cores)] if num_cores > 1 else [ALONE]
     sizes = measure([*devices, *PEERS], SIZES, repeats, start)
-    both = [*lengths["rows"], *sizes["rows"]]
-    made = {"rows": [row for row in both if row["job"] == "training"]}
+    made = joined(lengths, sizes)
     settings = {"by length": lengths["settings"], "by size": sizes["settings"]}
-    return made | {"settings": settings}
+    training = [row for row in made["rows"] if row["job"] == "training"]
+    return made | {"rows": training, "settings": settings}
 
 
 def points(

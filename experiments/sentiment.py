@@ -48,7 +48,7 @@ from lstm_jax.fitting import (
 )
 from lstm_jax.fitting.accuracy import Difference, accuracy, compare, with_interval
 from lstm_jax.fitting.classification import fill
-from lstm_jax.fitting.folds import stratified_folds, stratified_share
+from lstm_jax.fitting.folds import held_out_by, stratified_folds, stratified_share
 from lstm_jax.fitting.inspecting import require_data
 from lstm_jax.inspect.words import plot_words
 from lstm_jax.interop.files import load_weights
@@ -139,6 +139,7 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     identity = {
         "texts": len(texts),
         "sha256_of_sentences": sha256_of_content(texts, labels, sites),
+        **held_out_by(config.valid_share),
     }
     return Repeats(net, model, folds.num_fits, folds.repeat, identity, folds)
 
@@ -212,12 +213,14 @@ def chosen_answers(entries: Sequence[Entry]) -> np.ndarray:
 def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
     """Which sentences the baseline has right, ``[seeds, N]``; None where it is not to be had.
 
-    It is kept beside the records, with the hash of what its answers depend on.
+    Answers are kept in the command's folder by the hash of what they depend on: rows that differ
+    in their nets alone have them in common.
     """
     if not folds.config.baseline:
         return None
     file, digest = path / "baseline.json", folds.hash_of_baseline()
-    answers = _kept_answers(file, digest)
+    kept = _kept_answers(file)
+    answers = kept.get(digest)
     if answers is None:
         try:
             say("baseline: TF-IDF and logistic regression on the same folds")
@@ -225,18 +228,18 @@ def baseline_right(folds: Folds, path: Path) -> np.ndarray | None:
         except ImportError:
             say("no baseline: it needs scikit-learn, pip install 'lstm-jax[search]'")
             return None
-        kept = {"sha256": digest, "answers": answers.tolist()}
-        write_whole(file, json.dumps(kept).encode() + b"\n")
+        lists = {name: own.tolist() for name, own in (kept | {digest: answers}).items()}
+        write_whole(file, json.dumps(lists).encode() + b"\n")
     return answers == folds.sentences.labels
 
 
-def _kept_answers(file: Path, digest: str) -> np.ndarray | None:
-    """The baseline's answers on file, ``[seeds, N]``; None where there are none of this hash."""
+def _kept_answers(file: Path) -> dict[str, np.ndarray]:
+    """The baseline's answers on file, ``{hash: [seeds, N]}``."""
     try:
         kept = json.loads(file.read_bytes())
-        return np.array(kept["answers"]) if kept["sha256"] == digest else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None  # none yet, damaged, or of an earlier version: they are made again
+        return {name: np.array(own, int) for name, own in kept.items() if len(name) == SHA256}
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return {}  # none yet, damaged, or of an earlier version: they are made again
 
 
 def report(entries: Sequence[Entry], workdir: Path) -> None:
@@ -247,8 +250,7 @@ def report(entries: Sequence[Entry], workdir: Path) -> None:
     for entry in entries:
         folds: Folds = entry.problem.about
         ours = answers_of(folds, entry.fitted.records) == folds.sentences.labels
-        # The rows of a search have the same folds, and so the same baseline.
-        theirs = baseline_right(folds, workdir if entry in searched else entry.path)
+        theirs = baseline_right(folds, workdir)
         weights = f"{entry.fitted.records[0]['num_weights']:,}"
         lines.append([entry.name, f"{ours.shape[1]:,}", weights, *beside(ours, theirs)])
     if len(searched) > 1:
@@ -276,6 +278,7 @@ def beside(ours: np.ndarray, theirs: np.ndarray | None) -> list[str]:
     ]
 
 
+SHA256 = 64  # hexadecimal digits
 NOTE = """Accuracy on sentences not learned from, with 95% intervals: Wilson's; of the difference, a
 bootstrap over sentences (and seeds). p: exact McNemar test of the first seed."""
 

@@ -27,7 +27,7 @@ from lstm_jax.fitting import (
     main,
 )
 from lstm_jax.fitting.accuracy import accuracy, compare, with_interval
-from lstm_jax.fitting.folds import stratified_share
+from lstm_jax.fitting.folds import held_out_by, stratified_share
 from lstm_jax.inspect.confusion import plot_confusion
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import writing
@@ -106,6 +106,7 @@ def build(config: Config, extra: Mapping[str, Any]) -> Repeats:
     identity = {
         "signals": [len(part.labels) for part in parts.values()],
         "sha256_of_signals": hash_of(parts),
+        **held_out_by(config.valid_share),
     }
     return Repeats(
         net, model, config.num_seeds, lambda n: repeat(config, parts, n), identity, parts

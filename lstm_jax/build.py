@@ -83,6 +83,8 @@ def _check_tests(config: Config, task: Task) -> None:
     """ConfigError where a test or an exam is not of the sequences that there are.
 
     Past its end an array gives its last element: the last sequence would be asked again and again.
+    An exam is of all there are, as the paper's: of fewer the last ones, those of the training set,
+    would be left out without a word.
     """
     there = task.num_tests
     if there is None:

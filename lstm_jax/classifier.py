@@ -11,6 +11,7 @@ from lstm_jax.cells.wrappers.dropout import dropped, require_rate
 from lstm_jax.initial import uniform
 from lstm_jax.pooling import Pooling
 from lstm_jax.readout import ReadoutParams, readout
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params
 from lstm_jax.unroll import Structure
 
@@ -106,7 +107,7 @@ def classifier(
             if keys[0] is not None and word_dropout:
                 kept = draws.uniform(keys[0], inputs.shape[0]) >= word_dropout
                 inputs = jnp.where(kept, inputs, jnp.full_like(inputs, UNKNOWN))
-            inputs = params.embedding[inputs]
+            inputs = params.embedding[countable(inputs)]
         if keys[1] is not None:
             inputs = dropped(keys[1], dropout, inputs)
         return structure.apply(params.structure, inputs, length=length, key=keys[2])[1]

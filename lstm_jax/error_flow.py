@@ -4,6 +4,7 @@ Section 3 of Hochreiter & Schmidhuber 1997: with conventional units the error th
 steps vanishes, or explodes, exponentially in q; section 4's constant error carousel keeps it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,47 @@ def flow_norm(flow: State, part: str = WHOLE) -> Array:  # [T]
     return largest[:, 0] * jnp.linalg.norm(scaled, axis=1)
 
 
+def log_flow_norm(flow: State, jacobians: Array, part: str = WHOLE) -> Array:  # [T]
+    """The logarithm of `flow_norm`, also where the norm itself is too small or large a number.
+
+    The error at lag 1 goes back through the Jacobians, scaled by a power of two at each, so that
+    -inf stands for an error that is exactly zero.
+
+    Args:
+      flow: what `error_flow` gives; its first lag is what is used.
+      jacobians: ``[T, S, S]`` of the same sequence, as `step_jacobians` gives them.
+      part: as for `flow_norm`, which says what is raised.
+
+    Example:
+      >>> from lstm_jax import elman
+      >>> cell = elman(1, 1)
+      >>> params = jax.tree.map(lambda leaf: 0 * leaf + 1e-3, cell.init(jax.random.key(0)))
+      >>> xs, error = jnp.zeros((100, 1)), jnp.ones(1)
+      >>> flow, jacobians = error_flow(cell, params, xs, error), step_jacobians(cell, params, xs)
+      >>> float(flow_norm(flow)[-1]), round(float(log_flow_norm(flow, jacobians)[-1]), 1)
+      (0.0, -690.8)
+    """
+
+    def scaled(error: Array, exponent: Array) -> tuple[Array, Array]:
+        _, more = jnp.frexp(jnp.max(jnp.abs(error)))
+        return jnp.ldexp(error, -more), exponent + more
+
+    def back(carry: tuple[Array, Array], jacobian: Array) -> tuple[Any, Any]:
+        error, exponent = carry
+        new = scaled(error @ jacobian, exponent)
+        return new, new
+
+    at_one = jax.tree.map(lambda leaf: leaf[0], flow)
+    first = scaled(jnp.concatenate([leaf.reshape(-1) for leaf in _floats(at_one)]), jnp.int32(0))
+    # Back from the end, as in `product_bound`: lag 1 has the last step in it.
+    _, others = jax.lax.scan(back, first, jacobians[-2::-1])
+    errors, exponents = jax.tree.map(
+        lambda one, more: jnp.concatenate([one[None], more]), first, others
+    )
+    norms = flow_norm(_split(at_one, errors), part)
+    return jnp.log(norms) + exponents.astype(norms.dtype) * math.log(2)
+
+
 def step_jacobians(
     cell: Cell,
     params: Params,
@@ -179,11 +221,27 @@ def product_bound(jacobians: Array) -> Array:  # [T]
       >>> product_bound(jnp.stack([0.5 * jnp.eye(2)] * 4)).tolist()
       [1.0, 0.5, 0.25, 0.125]
     """
+    norms = _norms_back(jacobians)
+    return jnp.concatenate([jnp.ones_like(norms[:1]), jnp.cumprod(norms[1:])])
+
+
+def log_product_bound(jacobians: Array) -> Array:  # [T]
+    """The logarithm of `product_bound`, also where the product is too small or large a number.
+
+    Example:
+      >>> log_product_bound(jnp.stack([jnp.exp(-50.0) * jnp.eye(2)] * 4)).round(2).tolist()
+      [0.0, -50.0, -100.0, -150.0]
+    """
+    norms = _norms_back(jacobians)
+    return jnp.concatenate([jnp.zeros_like(norms[:1]), jnp.cumsum(jnp.log(norms[1:]))])
+
+
+def _norms_back(jacobians: Array) -> Array:  # [T]
+    """Spectral norms of what passes an error on, from the last step back."""
     passes = jnp.any(jacobians != 0, axis=(0, 1))
     kept = jnp.where(passes[:, None] & passes[None, :], jacobians, 0)
-    norms = jnp.linalg.norm(kept, ord=2, axis=(1, 2))
-    # Back from the end: lag q passes the q - 1 steps before the last, which lag 1 has in it.
-    return jnp.concatenate([jnp.ones_like(norms[:1]), jnp.cumprod(norms[-2::-1])])
+    # Lag q passes the q - 1 steps before the last, which lag 1 has in it.
+    return jnp.linalg.norm(kept, ord=2, axis=(1, 2))[::-1]
 
 
 def weight_bound(r: Array, activation: Activation, norm: str = "spectral") -> Array:  # []

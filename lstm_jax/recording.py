@@ -17,6 +17,7 @@ from lstm_jax.structures.bidirectional import (
 )
 from lstm_jax.structures.layer import LayerSpec, layer
 from lstm_jax.structures.stack import StackSpec, join
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params, State
 from lstm_jax.unroll import Structure, as_vectors, require_sequence, unroll, valid_steps
 
@@ -157,7 +158,7 @@ def record_classifier(
       >>> seen.ys.shape
       (5, 2)
     """
-    xs = inputs if params.embedding is None else params.embedding[inputs]
+    xs = inputs if params.embedding is None else params.embedding[countable(inputs)]
     inner = record(net.structure, params.structure, xs, length=length)
     steps = jnp.arange(xs.shape[0], dtype=jnp.int32)
     ends = jax.vmap(lambda t: jax.nn.softmax(net.logits(params, inputs, t + 1)))(steps)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.cells.cell import Cell, steps_by_parts
 from lstm_jax.loops.cudnn import by_cudnn, require_cudnn
@@ -16,6 +17,7 @@ from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
 from lstm_jax.loops.step import choose as choose
 from lstm_jax.parallel import alike
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params, State
 
 
@@ -32,13 +34,16 @@ def is_symbols(inputs: Array) -> bool:
 def as_vectors(inputs: Array, size: int) -> Array:
     """Symbols ``[T]`` as unit vectors ``[T, size]``; numbers ``[T, D]`` as they are.
 
-    Trailing axes are kept.
+    Trailing axes are kept. A symbol of any whole-number type; one outside 0 .. size - 1 is none of
+    the unit vectors but zeros.
 
     Example:
       >>> as_vectors(jnp.array([2, 0], jnp.int32), 3).tolist()
       [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return jax.nn.one_hot(inputs, size, axis=1) if is_symbols(inputs) else inputs
+    if not is_symbols(inputs):
+        return inputs
+    return jax.nn.one_hot(countable(inputs), size, axis=1)
 
 
 def scan_until(
@@ -146,7 +151,8 @@ def require_sequence(
             f"{name}: inputs of shape {xs.shape} where (T, {input_size}) is needed "
             "(one sequence, time first, no batch axis)"
         )
-    if isinstance(length, int) and not 0 <= length <= xs.shape[0]:
+    # Not of JAX's arrays: to ask for their number is to wait for it.
+    if isinstance(length, int | np.generic | np.ndarray) and not 0 <= length <= xs.shape[0]:
         raise ValueError(f"{name}: length {length} is not within 0 .. {xs.shape[0]}")
     if resets is not None:
         given = getattr(resets, "dtype", type(resets).__name__), jnp.shape(resets)

@@ -15,7 +15,7 @@ from benchmarks.compare import Refused, ceiling, measure, ratios, regressions
 from benchmarks.layers import TOLERANCE
 from benchmarks.process import Ended, Process
 from benchmarks.shapes import CHECKS, LARGE, LONG, MEDIUM, TINY, Row, Shape, rows
-from benchmarks.worker import Here
+from benchmarks.worker import Apart, Here
 from tests.peers import lenient
 
 OURS = Row("ours")
@@ -116,7 +116,7 @@ def test_gradients_are_compared_as_well(monkeypatch, name):
     assert "apart by" in made["missing"]["Flax nnx"]
 
 
-@pytest.mark.parametrize("library", ["torch", "flax", "haiku", "equinox", "keras"])
+@pytest.mark.parametrize("library", ["torch", "flax", "haiku", "equinox"])
 def test_weights_gradients_of_every_library_come_back_as_pytorchs(library):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is a peer")
@@ -127,6 +127,14 @@ def test_weights_gradients_of_every_library_come_back_as_pytorchs(library):
     assert list(own) == ["ys", "dx", *layers.compared(shape)] == list(theirs)
     assert layers.apart(theirs, own) < 2e-6
     assert min(np.abs(array).max() for array in own.values()) > 1e-3
+
+
+def test_keras_gives_our_results_in_a_process_of_its_own():
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("keras is a peer")
+    made = measure([OURS, Row("keras")], TINY[1:], 1, Apart)  # here it may run on PyTorch
+    assert made["missing"] == {}
+    assert all(0 < r["apart"] < 2e-6 for r in made["rows"] if r["row"] == "Keras 3 on JAX")
 
 
 def test_one_wrong_unit_in_a_thousand_is_apart():
@@ -167,6 +175,18 @@ def test_a_row_that_dies_leaves_the_others_figures(question):
     assert made["missing"] == {"Flax nnx": "gave no answer within 3 s and was stopped"}
     assert {row["row"] for row in made["rows"]} == {"lstm_jax", "PyTorch nn.LSTM"}
     assert all(row["num_repeats"] == 2 for row in made["rows"])
+
+
+def test_the_scaling_regime_says_what_is_wrong_as_well():
+    def start(row, *rest):
+        return Made(row, *rest, apart=0.3 if row.library == "flax" else 0.0)
+
+    made = scaling.measure_scaling(1, 2, start)
+    assert "does not give our results" in made["missing"]["Flax nnx"]
+    assert {row["job"] for row in made["rows"]} == {"training"}
+    assert made["device"]["kind"] == "NVIDIA H200"
+    assert "Not measured: Flax nnx: does not" in report.scaling_table(made)
+    assert command._some_wrong(made)
 
 
 def test_without_ours_or_on_another_platform_nothing_is_measured():

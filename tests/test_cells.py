@@ -499,7 +499,7 @@ def test_lstm97_squashers_keep_their_ranges(variant, float64):
     assert high != 2 or np.max(np.abs(h)) > 1  # the wider range is made use of
 
 
-@pytest.mark.parametrize("length", [-3, 8])
+@pytest.mark.parametrize("length", [-3, 8, np.int64(8), np.int32(-2), np.array(9)])
 def test_a_length_outside_the_sequence_is_refused(length):
     cell = CELLS["elman"](input_size=3, hidden_size=5)
     with pytest.raises(ValueError, match=rf"length {length} is not within 0 \.\. 7"):

@@ -11,10 +11,11 @@ import pytest
 from lstm_jax.cells import gru
 from lstm_jax.classifier import UNKNOWN, classifier
 from lstm_jax.config import FITTING, make_config
+from lstm_jax.data import sha256_of_content
 from lstm_jax.fitting import Labelled, Repeat, Repeats, classification, fit_repeats
 from lstm_jax.fitting.accuracy import accuracy, compare
 from lstm_jax.fitting.classification import fill, squared_weights
-from lstm_jax.fitting.folds import stratified_folds, stratified_share
+from lstm_jax.fitting.folds import held_out_by, stratified_folds, stratified_share
 from lstm_jax.pooling import pooling
 from lstm_jax.record import RunFolder
 from lstm_jax.structures import bidirectional, layer
@@ -167,6 +168,19 @@ def test_the_share_asked_for_is_held_out(share):
         assert (held == (stratified_folds(strata, round(1 / share), seed=3) == 0)).all()
     with pytest.raises(ValueError, match="config.x: 110 examples of .* at least 200 are needed"):
         stratified_share(strata, 0.005, seed=0, setting="config.x")
+    with pytest.raises(ValueError, match="are too few to hold out 1e-09"):
+        stratified_share(strata, 1e-9, seed=0)
+
+
+def test_a_run_tells_that_it_holds_out_a_share_that_others_rounded():
+    old = {share: 1 / max(2, round(1 / share)) for share in (0.5, 0.45, 0.3, 0.25, 0.15, 0.1)}
+    assert {s for s in old if held_out_by(s)} == {s for s in old if abs(old[s] - s) > 1e-9}
+    assert held_out_by(0.0) == {}
+
+
+def test_a_hash_of_objects_is_refused():
+    with pytest.raises(TypeError, match="array of object"):
+        sha256_of_content(np.array(["a", "b"], object))
 
 
 def test_intervals_cover_what_they_claim():

@@ -153,6 +153,9 @@ def test_a_column_is_read_by_its_name(tmp_path):
         ("", "is empty"),
         ("a,b\n", "must have a head line"),
         ("1,2\n3,4\n", "names of the columns"),
+        ("2000-01-01,5\n2000-01-02,6\n", "not the date 2000-01-01; if that is a name"),
+        ("2000-01-01,x\n2000-01-02,6\n", "not the date 2000-01-01"),
+        ("a,5\nb,6\nc,7\n", "not the number 5; if that is a name, write y5"),
         ("a,b\n1,2\n3\n", "line 3 has 1 cells, the head line 2 (a, b)"),
         ("a,b\n1,2\n3,x\n", "line 3, column b: 'x' is no finite number"),
         ("a,b\n1,inf\n", "'inf' is no finite number"),
@@ -164,6 +167,85 @@ def test_a_column_is_read_by_its_name(tmp_path):
 )  # fmt: skip
 def test_a_table_that_is_no_series_is_refused(tmp_path, content, said):
     assert said in refusal(load_series, written(tmp_path, content, "own.csv"), "b")
+
+
+@pytest.mark.parametrize("head", ["date,2020", "year,0", ",0"])
+def test_a_number_may_be_the_name_of_a_column_beside_one_of_dates(tmp_path, head):
+    path = written(tmp_path, f"{head}\n2000-01-01,5\n2000-01-02,6\n", "own.csv")
+    assert load_series(path).values.tolist() == [5, 6]
+
+
+def calendar(kind):
+    """The dates of a series without a gap, by pandas."""
+    pd = pytest.importorskip("pandas", reason="makes the calendars")
+    return [str(date.date()) for date in pd.date_range("1999-12-27", periods=120, freq=kind)]
+
+
+@pytest.mark.parametrize("kind", ["D", "B", "W", "MS", "ME", "QS", "QE", "YS", "YE"])
+@pytest.mark.parametrize("every", [50, 10, 4])
+def test_a_gap_is_found_where_many_are(tmp_path, kind, every):
+    dates = calendar(kind)
+
+    def load(dates):
+        lines = [f"{date},{n}" for n, date in enumerate(dates)]
+        return load_series(written(tmp_path, "\n".join(["date,v", *lines]) + "\n", "own.csv"))
+
+    assert len(load(dates).values) == 120
+    kept = [n for n in range(120) if n % every != 1]
+    if kind == "B" and every >= 10:  # an eighth may be holidays
+        assert len(load([dates[n] for n in kept]).values) == len(kept)
+        return
+    said = refusal(load, [dates[n] for n in kept])
+    assert f"{dates[2]} leaves a gap after {dates[0]}" in said
+
+
+def test_an_exchange_may_be_shut_on_holidays(tmp_path):
+    pytest.importorskip("pandas", reason="makes the calendars")
+    import pandas as pd
+    from pandas.tseries.holiday import USFederalHolidayCalendar
+    from pandas.tseries.offsets import CustomBusinessDay
+
+    shut = CustomBusinessDay(calendar=USFederalHolidayCalendar())
+    dates = pd.date_range("2020-01-02", "2021-12-31", freq=shut)
+    lines = [f"{date.date()},{n}" for n, date in enumerate(dates)]
+    file = written(tmp_path, "\n".join(["date,close", *lines]) + "\n", "own.csv")
+    assert len(load_series(file).values) == len(dates) < 0.97 * 2 * 261
+
+
+def days_of(kinds, start="2015-01-01", end="2016-12-31"):
+    pd = pytest.importorskip("pandas", reason="makes the calendars")
+    return [str(date.date()) for date in pd.date_range(start, end) if date.weekday() in kinds]
+
+
+def loaded(tmp_path, dates):
+    lines = [f"{date},{n}" for n, date in enumerate(dates)]
+    return load_series(written(tmp_path, "\n".join(["date,v", *lines]) + "\n", "own.csv"))
+
+
+@pytest.mark.parametrize("kinds", [(0, 1, 2, 3, 4, 5), (6, 0, 1, 2, 3), (1, 3), (0, 2, 4)])
+def test_a_week_has_the_days_that_the_series_has(tmp_path, kinds):
+    dates = days_of(kinds)
+    assert len(loaded(tmp_path, dates).values) == len(dates)
+    hole = [date for date in dates if not "2015-05-01" <= date < "2015-06-01"]
+    assert "leaves a gap after 2015-04" in refusal(loaded, tmp_path, hole)
+
+
+def test_one_saturday_is_no_six_day_week_and_half_a_year_no_holiday(tmp_path):
+    dates = days_of(range(5))
+    assert len(loaded(tmp_path, sorted([*dates, "2015-03-07"])).values) == len(dates) + 1
+    hole = [date for date in dates if not "2015-08-26" <= date < "2015-09-16"]
+    assert "2015-09-16 leaves a gap after 2015-08-25" in refusal(loaded, tmp_path, hole)
+
+
+def test_every_day_of_the_week_has_no_holidays(tmp_path):
+    dates = days_of(range(7))
+    assert "leaves a gap" in refusal(loaded, tmp_path, dates[:300] + dates[301:])
+
+
+def test_a_column_that_is_asked_for_makes_the_first_line_names(tmp_path):
+    file = written(tmp_path, "Datum,2020\n01.02.2000,5\n01.03.2000,6\n", "own.csv")
+    assert load_series(file, "2020").values.tolist() == [5, 6]
+    assert "line 1 must have the names" in refusal(load_series, file)
 
 
 TS = "@dimensions 2\n@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n"

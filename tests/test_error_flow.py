@@ -12,6 +12,8 @@ from lstm_jax.error_flow import (
     NORMS,
     error_flow,
     flow_norm,
+    log_flow_norm,
+    log_product_bound,
     product_bound,
     step_jacobians,
     weight_bound,
@@ -67,6 +69,35 @@ def test_errors_are_of_the_states_type_whatever_the_inputs_are():
     assert flow.h.dtype == narrow.h.dtype == np.float32
     assert 0 < np.abs(flow.h[-1]).max() < 6e-8
     np.testing.assert_allclose(narrow.h, flow.h, rtol=1e-5)
+
+
+def test_logarithms_reach_beyond_the_numbers():
+    """Against the product by hand in long doubles, which reach down to 1e-4932."""
+    steps, cell = 900, elman(2, H)
+    with jax.enable_x64():
+        rng = np.random.default_rng(0)
+        params = randomised(jax.eval_shape(cell.init, jax.random.key(0)), rng, 0.2)
+        params = jax.tree.map(lambda leaf: np.float64(leaf), params)
+        xs, error = rng.normal(size=(steps, 2)), rng.normal(size=H)
+        flow = run_flow(cell, params, xs, error)
+        jacobians = jax.jit(step_jacobians, static_argnames="cell")(cell, params, xs)
+        logs, bounds = log_flow_norm(flow, jacobians), log_product_bound(jacobians)
+        norms = flow_norm(flow)
+        _, hs = unroll(cell, params, xs)
+        dead = log_flow_norm(flow, jacobians.at[steps - 50].set(0.0))
+    logs, bounds, norms, hs, dead = (np.asarray(x) for x in (logs, bounds, norms, hs, dead))
+    e, expected = np.longdouble(error), []
+    for h in hs[::-1]:
+        e = params.r.T.astype(np.longdouble) @ ((1 - h**2) * e)
+        expected.append(np.log(np.sqrt((e**2).sum())))
+    assert expected[-1] < -750 and norms[-1] == 0  # float64 ends at -745
+    np.testing.assert_allclose(logs, np.float64(expected), rtol=1e-9)
+    np.testing.assert_allclose(logs[:100], np.log(norms[:100]), rtol=1e-9)
+    each = [np.linalg.norm((1 - h**2)[:, None] * params.r, 2) for h in hs[-2::-1]]
+    assert bounds[0] == 0
+    np.testing.assert_allclose(bounds[1:], np.cumsum(np.log(each)), rtol=1e-9)
+    # Lag 50 is the first that passes the step whose Jacobian is zero.
+    assert np.isfinite(dead[:49]).all() and np.isneginf(dead[49:]).all()
 
 
 def test_a_structure_is_refused_by_name():

@@ -17,11 +17,12 @@ from lstm_jax.config import make_config
 from lstm_jax.data import Series
 from lstm_jax.forecasting.baselines import BASELINES, autoreg, persistence, seasonal_naive
 from lstm_jax.forecasting.command import main
-from lstm_jax.forecasting.model import Fit, fit_lanes
+from lstm_jax.forecasting.model import Fit, fit_lanes, init, network_key, outputs
 from lstm_jax.forecasting.past import DIFFERENCES, make_past
 from lstm_jax.forecasting.problem import Forecasting, averaged, past_at
 from lstm_jax.forecasting.running import record_of
 from lstm_jax.forecasting.scores import (
+    attainable_share,
     compare,
     coverage,
     diebold_mariano,
@@ -154,6 +155,29 @@ def test_the_future_changes_no_earlier_forecast(difference):
             assert old["forecasts"]["network"] != new["forecasts"]["network"]
 
 
+def test_the_weights_after_the_last_update_are_considered():
+    values, rate = series(60), 0.01
+    how = {"horizon": 2, "season": 1, "difference": "none", "valid_share": 0.2}
+    past = make_past(values[:50], 60, **how)
+    fit = Fit(stack(lstm(1, 4)), 2, num_updates=1, learning_rate=rate, refit=False)
+    found = fit_lanes(fit, num_members=6, seed=0)([past], [50])
+    for member in range(6):
+        fresh = init(fit, network_key(0, 50, member))
+
+        def loss(params, which):
+            squares = (outputs(fit, params, past.inputs) - past.targets) ** 2
+            return squares[which].mean()
+
+        slope = jax.grad(loss)(fresh, past.train)
+        # The first update of Adam is the slope's sign, but for its epsilon.
+        after = jax.tree.map(lambda w, g: w - rate * g / (abs(g) + 1e-8), fresh, slope)
+        better = loss(after, past.valid) < loss(fresh, past.valid)
+        kept = after if better else fresh
+        assert found.num_updates[0, member] == int(better)
+        np.testing.assert_allclose(found.params.b[0, member], kept.b, rtol=1e-4, atol=1e-6)
+    assert found.num_updates.any()
+
+
 def test_a_network_learns_what_can_be_known():
     values = np.sin(2 * np.pi * np.arange(90) / 9) * 4 + 20
     steps = walk(90, 5, 2, 5, least=40)
@@ -210,6 +234,19 @@ def test_diebold_mariano_is_the_paired_t_test_without_overlap():
     assert hits < 0.6 * naive and stats.binomtest(hits, 400, 0.09).pvalue > FALSE_ALARM_RATE
 
 
+def test_an_overlap_that_leaves_no_test_is_refused():
+    differences = np.random.default_rng(1).normal(5, 1, 6)
+    # Harvey et al. 1997: (n + 1 - 2h + h (h - 1) / n) / n, which is 0 at h = n.
+    assert diebold_mariano(differences, overlap=4) < 1
+    for overlap in (5, 6, 9):
+        with pytest.raises(ValueError, match=f"overlap of {overlap} with 6.*at most 4"):
+            diebold_mariano(differences, overlap)
+    for horizon, step in [(12, 2), (7, 3), (5, 5), (4, 9)]:
+        first, others = set(range(horizon)), range(step, 10 * horizon, step)
+        shared = [at for at in others if first & set(range(at, at + horizon))]
+        assert walk(200, horizon, 4, step, 5).overlap == len(shared)
+
+
 def test_a_better_forecast_wins_and_a_twin_does_not():
     rng = np.random.default_rng(2)
     good = rng.normal(0, 1, (20, 4))
@@ -229,6 +266,12 @@ def test_intervals_hold_their_share_of_exchangeable_errors():
         low, high = residual_interval(errors[:39], 0.9)
         inside.append(low <= errors[39] <= high)
     assert stats.binomtest(sum(inside), 400, 0.9).pvalue > FALSE_ALARM_RATE
+    # Too few for 90%: what the extremes hold, which `attainable_share` says.
+    for n in (2, 6, 14):
+        errors = rng.standard_t(4, (4000, n + 1))
+        ends = np.array([residual_interval(row[:n], 0.9) for row in errors])
+        held = int(((ends[:, 0] <= errors[:, n]) & (errors[:, n] <= ends[:, 1])).sum())
+        assert stats.binomtest(held, 4000, attainable_share(n)).pvalue > FALSE_ALARM_RATE
     came = np.array([[0.0, 2.0], [0.0, 0.0]])
     around = np.broadcast_to(np.array([[-1.0, -1.0], [1.0, 1.0]]), (2, 2, 2))
     assert coverage(came, around)[0] == 0.75
@@ -243,13 +286,29 @@ def test_means_over_parts_of_the_year():
         averaged(Series("x", "y", ("",) * 6, times, times), 24)
 
 
+@pytest.mark.parametrize("per_year", [1, 2, 3, 4, 6, 12])
+@pytest.mark.parametrize("kind", ["MS", "ME", "D"])
+def test_dates_are_averaged_by_their_months(per_year, kind):
+    pd = pytest.importorskip("pandas", reason="groups by the calendar")
+    values = pd.Series(np.arange(900.0), pd.date_range("1999-01-01", periods=900, freq=kind))
+    labels = tuple(str(date.date()) for date in values.index)
+    made = averaged(Series("x", "y", labels, np.arange(900.0), values.to_numpy()), per_year)
+    part = (values.index.month - 1) // (12 // per_year)
+    expected = values.groupby([values.index.year, part]).mean()
+    np.testing.assert_allclose(made.values, expected.to_numpy())
+    assert made.times[0] == 1999 and made.times[1] == pytest.approx(1999 + 1 / per_year)
+
+
 # ---- the command
 
 
 def test_a_run_is_resumed_to_the_same_forecasts(tmp_path, capsys):
     csv = write_csv(tmp_path / "own.csv", series())
     assert command(csv, tmp_path / "whole") == 0
-    assert "persistence" in capsys.readouterr().out
+    said = capsys.readouterr()
+    for text in (said.out, said.err, (tmp_path / "whole" / "table.md").read_text()):
+        assert "hold 85.7% at most, not config.coverage=0.9" in text
+    assert "persistence" in said.out
     whole = (tmp_path / "whole" / "trials.jsonl").read_bytes()
     sessions = json.loads((tmp_path / "whole" / "provenance.json").read_bytes())["sessions"]
     assert set(sessions[0]["kernels"].values()) == {"scan"}  # of nets below 48 units
@@ -276,7 +335,13 @@ def test_a_run_is_resumed_to_the_same_forecasts(tmp_path, capsys):
 def test_a_dry_run_computes_nothing(tmp_path, capsys):
     csv = write_csv(tmp_path / "own.csv", series())
     assert command(csv, tmp_path / "none", "--dry_run") == 0
-    assert "5 origins" in capsys.readouterr().out and not (tmp_path / "none").exists()
+    said = capsys.readouterr().out
+    assert "5 origins" in said and not (tmp_path / "none").exists()
+    # 65 values before the first origin, 13 of them validation: 12/14 is the most they can hold.
+    assert "13 errors" in said and "hold 85.7% at most" in said and "19 are needed" in said
+    assert command(csv, tmp_path / "none", "--dry_run", coverage=0.8, step=1) == 0
+    said = capsys.readouterr().out
+    assert "at most" not in said and "those of 2 following origins" in said
 
 
 @pytest.mark.parametrize(
@@ -286,6 +351,14 @@ def test_a_dry_run_computes_nothing(tmp_path, capsys):
         ({"values": [1.0, float("nan"), *range(60)]}, ["line 3", "missing", "gaps=previous"]),
         ({"values": range(12)}, ["12 values", "too few", "at least"]),
         ({"values": [4.0] * 80}, ["does not vary"]),
+        ({"values": [0.1] * 80, "difference": "none"}, ["does not vary"]),  # deviation 2.8e-17
+        ({"values": np.arange(80) * 0.1, "difference": "last"}, ["does not vary"]),
+        (
+            {"horizon": 12, "season": 12, "difference": "season", "valid_share": 0.4}
+            | {"values": series(96)},
+            ["config.valid_share=0.4: 22 of the 36 values", "must be 25 or more"],
+        ),
+        ({"horizon": 12, "step": 2, "num_origins": 6}, ["config.num_origins=6", "must be 7"]),
         ({"values": [1.0, "x", *range(60)]}, ["line 3", "'x' is no finite number"]),
         ({"csv": "no-such.csv"}, ["no-such.csv"]),
         ({"csv": ""}, ["config.csv", "must be the path"]),

@@ -2,6 +2,8 @@
 
 import copy
 import re
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -130,6 +132,59 @@ def test_gradients_of_each_example_and_of_each_network():
         same(scan, deferred)
 
 
+FEW_UNITS = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from lstm_jax import elman, gru, lstm, unroll
+
+H, T, N, D = int(sys.argv[1]), 5, 6, 3
+xs, resets = jax.random.normal(jax.random.key(1), (N, 2, T, D)), jnp.arange(T) == 2
+cells = lstm(D, H), gru(D, H), gru(D, H, reset="before"), elman(D, H)
+
+
+def gradient(cell, params, xs, kernel, resets):
+    def loss(params):
+        return jnp.sum(unroll(cell, params, xs, kernel=kernel, resets=resets)[1] ** 2)
+
+    return jax.grad(loss)(params)
+
+
+for cell in cells:
+    weights = jax.vmap(cell.init)(jax.random.split(jax.random.key(0), N))
+    shared = jax.tree.map(lambda leaf: leaf[0], weights)
+    for axis, given, params in ((0, None, weights), (None, resets, shared)):
+
+        @jax.jit
+        def found(params, xs):
+            of_examples = jax.vmap(
+                lambda p, x: gradient(cell, p, x, "deferred", given), (None, 0)
+            )
+            one = jax.vmap(lambda p, x: gradient(cell, p, x[0], "deferred", given), (axis, 0))
+            return one(params, xs), jax.vmap(of_examples, (axis, 0))(params, xs)
+
+        one, many = found(params, xs)
+        of_one = jax.jit(lambda p, x: gradient(cell, p, x, "scan", given))
+        for n in (0, N - 1):
+            own = params if axis is None else jax.tree.map(lambda leaf: leaf[n], params)
+            by_scan = of_one(own, xs[n, 0])
+            for ours in (jax.tree.map(lambda l: l[n], one), jax.tree.map(lambda l: l[n, 0], many)):
+                jax.tree.map(
+                    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6),
+                    ours,
+                    by_scan,
+                )
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 4, 5])
+def test_a_gradient_each_of_nets_of_few_units(units):
+    """In a process of its own, which XLA's compiler would end."""
+    run = [sys.executable, "-c", FEW_UNITS, str(units)]
+    ended = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["equal"]), ended.stderr[-2000:]
+
+
 @pytest.mark.parametrize("make", [lstm, lambda *sizes: layer_norm(gru(*sizes, reset="before"))])
 def test_symbols_are_looked_up(make):
     cell = make(D, H)
@@ -236,15 +291,38 @@ def test_large_weights_go_back_in_panels():
     assert {"64", "32"} <= set(panels)
 
 
-def test_a_second_derivative_is_refused():
+STATES = {"state": {"resets": np.arange(T) == 3}, "no state": {}}
+SECOND = ["params, params", "xs, xs", "start, start", "learned, learned"]
+SECOND += ["params, start", "start, params", "params, learned", "learned, params"]
+SECOND += ["xs, start", "start, learned", "learned, start"]
+SECOND = [("state", pair) for pair in SECOND]
+SECOND += [("no state", pair) for _, pair in SECOND if "start" not in pair]
+
+
+@pytest.mark.parametrize(("given", "pair"), SECOND)
+def test_a_second_derivative_is_refused(pair, given):
+    """Of weights, inputs, the state given, the one to begin with and to reset to, and mixed."""
+    first, second = pair.split(", ")
     cell = lstm(D, H)
-    params, xs = cell.init(jax.random.key(0)), jnp.ones((T, D))
-    loss = lambda params: jnp.sum(unroll(cell, params, xs, kernel="deferred")[1])  # noqa: E731
-    total = lambda params: jax.tree.reduce(  # noqa: E731
-        jnp.add, jax.tree.map(jnp.sum, jax.grad(loss)(params))
-    )
-    with pytest.raises(NotImplementedError, match="kernel='scan'"):
-        jax.grad(total)(params)
+    params, states, xs, _ = batch_of(cell)
+    start = jax.tree.map(lambda leaf: leaf[0], states)
+    now = {"params": params, "xs": xs[:, 0], "start": start, "learned": start}
+    zero = jax.tree.map(jnp.zeros_like, now[first])
+
+    def slope(leaves):
+        def value(more):
+            here = now | {second: leaves}
+            here[first] = jax.tree.map(jnp.add, here[first], more)
+            learned = cell._replace(initial_state=lambda: here["learned"])
+            state = here["start"] if given == "state" else None
+            how = STATES[given] | {"kernel": "deferred"}
+            return jnp.sum(unroll(learned, here["params"], here["xs"], state, **how)[1])
+
+        return sum(map(jnp.sum, jax.tree.leaves(jax.grad(value)(zero))))
+
+    for made in (slope, jax.jit(slope), jax.checkpoint(slope)):
+        with pytest.raises(NotImplementedError, match="kernel='scan'"):
+            jax.eval_shape(jax.grad(made), now[second])
 
 
 def test_a_kernel_that_cannot_serve_is_refused():
@@ -301,6 +379,23 @@ def test_cudnn_is_refused_where_it_cannot_be():
         kernel_for(gru(D, H), "cudnn")
     with pytest.raises(ValueError, match="not this lstm cell"):
         kernel_for(lstm(D, H, switches=()), "cudnn")
+
+
+def test_cudnn_is_refused_for_other_types(monkeypatch):
+    """It would read their bytes as float32."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    cell, half, single = lstm(D, H), jnp.bfloat16, jnp.float32
+    for types in ((jnp.float64,) * 3, (half, single, single), (single, single, half)):
+        params, xs, state = (
+            jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), tree)
+            for dtype, tree in zip(
+                types,
+                (cell.init(jax.random.key(0)), jnp.ones((T, D)), cell.initial_state()),
+                strict=True,
+            )
+        )
+        with pytest.raises(ValueError, match="'cudnn' multiplies in float32.*(float64|bfloat16)"):
+            jax.eval_shape(lambda *given: unroll(cell, *given, kernel="cudnn"), params, xs, state)
 
 
 def temporary_bytes(function, *shapes):

@@ -31,6 +31,25 @@ def test_values_and_gradients_are_numpys():
     close(to_h, D @ W)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_few_rows_and_columns(rows):
+    """Which are multiplied number by number, for many networks too."""
+    ws, ds = rng.normal(size=(4, rows, 3)), rng.normal(size=(4, 2, rows))
+    y, pull = jax.vjp(linear, ws[0], H)
+    close(y, H @ ws[0].T)
+    to_w, to_h = pull(ds)
+    close(to_w, np.einsum("tbr,tbc->rc", ds, H))
+    close(to_h, ds @ ws[0])
+    to_w, to_h = jax.vmap(lambda w, h, d: jax.vjp(linear, w, h)[1](d))(ws, H, ds)
+    close(to_w, np.einsum("nbr,nbc->nrc", ds, H))
+    close(to_h, np.einsum("nbr,nrc->nbc", ds, ws))
+    given = jnp.bfloat16(ws[0]), jnp.bfloat16(H)
+    y, pull = jax.vjp(lambda w, h: linear(w, h, preferred_element_type=jnp.float32), *given)
+    assert y.dtype == jnp.float32
+    assert [g.dtype for g in pull(jnp.float32(ds))] == [jnp.bfloat16, jnp.bfloat16]
+    assert linear(*given).dtype == jnp.bfloat16
+
+
 def test_tangents_are_those_of_a_product():
     dw, dh = rng.normal(size=W.shape), rng.normal(size=H.shape)
     y, tangent = jax.jvp(linear, (W, H), (dw, dh))

@@ -12,6 +12,7 @@ PURE = (
     "types",
     "parallel",
     "stored",
+    "symbols",
     "draws",
     "initial",
     "cells",

@@ -152,8 +152,9 @@ def test_a_race_between_blocks_would_be_found(monkeypatch, broken):
     pytest.fail("ten runs without a race")
 
 
+@pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("H", [64, 1024])
-def test_the_kernels_are_lowered_for_hopper(H):
+def test_the_kernels_are_lowered_for_hopper(H, x64):
     r, nets, c, d_h, d_c = jax.eval_shape(lambda: arguments(16, 128, H))
     gates, cs = nets, jax.ShapeDtypeStruct((17, 128, H), SINGLE)
     back = jax.ShapeDtypeStruct((4 * H, H), HALF)
@@ -161,7 +162,8 @@ def test_the_kernels_are_lowered_for_hopper(H):
         (resident.forwards, (r, nets, c)),
         (resident.backwards, (back, gates, cs, d_h, d_c)),
     ):
-        lowered = jax.jit(kernel).trace(*given).lower(lowering_platforms=("cuda",)).as_text()
+        with jax.enable_x64(x64):
+            lowered = jax.jit(kernel).trace(*given).lower(lowering_platforms=("cuda",)).as_text()
         assert "mosaic_gpu" in lowered
 
 
@@ -270,7 +272,7 @@ def test_it_is_refused_where_it_cannot_be(monkeypatch):
         kernel_for(gru(2, 3), "persistent")
     with pytest.raises(ValueError, match="at most 1024 units' weights on chip, not 1025"):
         kernel_for(lstm(2, 1025), "persistent")
-    with pytest.raises(ValueError, match="in bfloat16, and weights or inputs are float32"):
+    with pytest.raises(ValueError, match="in bfloat16, and weights, inputs or states are float32"):
         unroll(cell, params, xs[0].astype(SINGLE), kernel="persistent")
     for other in ({"length": 2}, {"reverse": True}, {"checkpoint": True}):
         with pytest.raises(ValueError, match="'persistent' runs whole sequences forwards"):

@@ -21,6 +21,7 @@ from lstm_jax.probing.drift import TIMES, drift_measure
 from lstm_jax.probing.drift_picture import values_at
 from lstm_jax.probing.engine import run_probed, spacing
 from lstm_jax.probing.flow import decay, flow_measure, measured_lags, probe_examples
+from lstm_jax.probing.flow_page import page
 from lstm_jax.probing.flow_picture import curves_of
 from lstm_jax.trial import Hyper
 from lstm_jax.unroll import unroll
@@ -120,14 +121,58 @@ def test_decay_finds_the_rate_it_was_given():
     lags, rng = np.arange(1, 41), np.random.default_rng(0)
     rates = np.linspace(0.5, 0.9, 15)
     noise = rng.normal(0, 0.05, (15, 40))
-    found = decay(lags, rates[:, None] ** lags * np.exp(noise))
+    found = decay(lags, np.log(rates[:, None]) * lags + noise)
     assert found.rate == pytest.approx(0.7, rel=3e-3) and found.low < 0.7 < found.high
     assert found.half_life == pytest.approx(math.log(2) / -math.log(found.rate))
     # 15 trials: the interval's ends are the 4th and the 12th (binomial, 96.5%)
     assert (found.low, found.high) == pytest.approx((rates[3], rates[11]), rel=3e-3)
-    flat = decay(lags, np.ones((6, 40)))
+    flat = decay(lags, np.zeros((6, 40)))
     assert (flat.rate, flat.low, flat.high, flat.half_life) == (1.0, 1.0, 1.0, math.inf)
-    assert math.isnan(decay(lags, np.ones((5, 40))).low)
+    assert math.isnan(decay(lags, np.zeros((5, 40))).low)
+
+
+def test_a_flow_of_zero_has_the_factor_zero_and_what_is_not_known_is_left_out():
+    lags, logs = np.arange(1, 41), np.log(0.6) * np.arange(1, 41) * np.ones((7, 1))
+    logs[0, 30:] = np.nan
+    assert decay(lags, logs)[:3] == pytest.approx((0.6, 0.6, 0.6))
+    logs[:4, 20:] = -np.inf
+    found = decay(lags, logs)
+    assert (found.rate, found.half_life, found.trials) == (0.0, 0.0, 7)
+    assert found.high == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_every_net_counts_on_the_page(old):
+    """One net that underflows, one that is exactly zero, one without numbers, three plain ones."""
+    lags = np.array(measured_lags(700))
+    names = ("full", "truncated", "full_bound", "truncated_bound")
+
+    def probe(rate, dead_from=None):
+        logs = np.log(rate) * (lags - 1.0)
+        values = [float(f"{v:.4g}") for v in np.exp(logs)]
+        kept = [float(f"{v:.4g}") for v in logs]
+        if dead_from:
+            cut = int((lags < dead_from).sum())
+            values[cut:], kept[cut:] = [0.0] * (len(lags) - cut), [None] * (len(lags) - cut)
+        return {"full": values} | ({} if old else {"full_log": kept})
+
+    probes = [probe(0.31), probe(0.9, 12), probe(0.8), probe(0.7), probe(0.6)]
+    assert 0.0 in probes[0]["full"]
+    probes.append({"full": [None] * len(lags)} | ({} if old else {"full_log": [None] * len(lags)}))
+    none = {name: [None] * len(lags) for name in names[1:]}
+    trials = [
+        {"status": "FAILED", "probes": [{"sequences": 0} | none | found, {"sequences": 9} | none]}
+        for found in probes
+    ]
+    line = {"settings": {"T": 700}, "label": "own", "task": "t", "wall_s": 1, "trials": trials}
+    text, _ = page([line], "command", flow_settings.get_config("smoke"))
+    first, last = [row.split("|") for row in text.splitlines() if row.startswith("| own |")]
+    assert "at initialisation, 5 of 6 nets" in first[2] and "after training, 0 of 6" in last[2]
+    # The median of 0.31, 0, 0.8, 0.7 and 0.6; without the first two it would be 0.7.
+    assert float(first[4].split("[")[0]) == 0.6 and last[4].strip() == "-"
+    assert "exactly zero" in text and ("too small for float64" in text) == old
+    norm = first[6].strip()
+    assert float(norm) == pytest.approx(0.6**699, rel=0.05)
 
 
 # ---- drift

@@ -39,6 +39,7 @@ def test_a_run_that_was_given_more_trials_asks_for_those(tmp_path):
     make_run(tmp_path / "run", num_trials=2)
     more = CONFIG | {"num_trials": 4}
     with RunFolder.open(tmp_path / "run", more, "t100", free_fields=["num_trials"]) as folder:
+        folder.write_provenance(device_kind="cpu", num_devices=1, num_trials=None)
         folder.write_provenance(device_kind="cpu", num_devices=1, num_trials=4)
         folder.append_trial({"row": "t100", "trial": 3, "status": "SOLVED", "num_sequences": 9})
     run = read_run(tmp_path / "run")

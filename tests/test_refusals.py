@@ -393,18 +393,19 @@ def test_a_value_of_another_version_is_told_with_its_file(tmp_path):
         config_of_fit(read_run(tmp_path), FITTING)
 
 
-BASELINE = b'{"sha256": "4e1f", "answers": [[0, 1, 1]]}'
+HASH = "4e1f" * 16
+BASELINE = b'{"%s": [[0, 1, 1]]}' % HASH.encode()
+OLD = b'{"sha256": "%s", "answers": [[0, 1, 1]]}' % HASH.encode()
 
 
-@pytest.mark.parametrize("content", [BASELINE[:20], b"[[0, 1, 1]]", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize("content", [BASELINE[:20], OLD, b"[[0, 1, 1]]", b"[" * 100_000])
 def test_a_torn_baseline_is_made_again(tmp_path, content):
-    """So is one of other sentences or folds; a bare list is an earlier version's."""
+    """So is one of an earlier version, such as a bare list."""
     (tmp_path / "baseline.json").write_bytes(content)
-    assert _kept_answers(tmp_path / "baseline.json", "4e1f") is None
+    assert _kept_answers(tmp_path / "baseline.json") == {}
     (tmp_path / "baseline.json").write_bytes(BASELINE)
-    assert _kept_answers(tmp_path / "baseline.json", "4e20") is None
-    kept = _kept_answers(tmp_path / "baseline.json", "4e1f")
-    assert kept is not None and kept.tolist() == [[0, 1, 1]]
+    (kept,) = _kept_answers(tmp_path / "baseline.json").items()
+    assert kept[0] == HASH and kept[1].tolist() == [[0, 1, 1]]
 
 
 # ---- Ctrl-C outside of a run, and a reader that is gone

@@ -6,15 +6,23 @@ The reference is the paper's algorithm in NumPy loops over the unit vectors them
 from functools import lru_cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.cells import elman
+from lstm_jax.cells import elman, lstm, lstm97
 from lstm_jax.cells.trailing import add_by_symbol, columns
+from lstm_jax.classifier import classifier
 from lstm_jax.gradients import GRADIENT_RULES, traces
-from lstm_jax.kernels import lanes_last
+from lstm_jax.gradients.trailing_bptt import trailing_bptt
+from lstm_jax.kernels import answers, lanes_last, many_answers
 from lstm_jax.network import network
+from lstm_jax.pooling import pooling
 from lstm_jax.readout import readout
+from lstm_jax.recording import record_classifier
+from lstm_jax.structures import layer
+from lstm_jax.tasks.task import Example
+from lstm_jax.unroll import unroll
 from tests.networks import (
     CASES,
     D,
@@ -149,3 +157,98 @@ def test_values_are_added_by_symbol(lanes):
         t, lane = index[0], index[1:]
         expected[(slice(None), symbols[index], *lane)] += values[(t, slice(None), *lane)]
     np.testing.assert_allclose(add_by_symbol(symbols, values, D + 1), expected, rtol=1e-6)
+
+
+# types of symbols, and numbers of them that the type itself cannot hold; or can
+TYPES = [("uint8", 256), ("uint8", 300), ("int8", 128), ("int8", 300), ("int16", 300)]
+TYPES += [("uint16", 300), ("uint32", 300), ("int32", 300)]
+
+
+def shown(kind, size):
+    """Symbols of a type, the first, the last that it can hold, and some that are none."""
+    largest = np.iinfo(kind).max
+    symbols = [0, 5, min(largest, size - 1), 5, min(largest, size)]
+    if np.iinfo(kind).min < 0:
+        symbols.append(-1)
+    return np.array([*symbols, largest], kind)
+
+
+def unit_rows(symbols, size):
+    """Zeros where there is no such symbol; by comparing Python's numbers."""
+    return np.array([[float(int(s) == n) for n in range(size)] for s in symbols], np.float32)
+
+
+@pytest.mark.parametrize("kernel", ["scan", "deferred", "auto"])
+@pytest.mark.parametrize(("kind", "size"), TYPES)
+def test_symbols_of_every_type_are_unit_vectors(kind, size, kernel):
+    cell = lstm(size, 48)  # for which "auto" is "deferred"
+    params = cell.init(jax.random.key(0), 0.5)
+    symbols = shown(kind, size)
+
+    def loss(params, xs, kernel):
+        ys = unroll(cell, params, xs, kernel=kernel, length=len(symbols) - 1)[1]
+        return jnp.sum(ys**2), ys
+
+    program = jax.jit(jax.grad(loss, has_aux=True), static_argnums=2, compiler_options=FAST)
+    expected = program(params, jnp.asarray(unit_rows(symbols, size)), "scan")
+    for ours, theirs in zip(
+        *map(jax.tree.leaves, (program(params, jnp.asarray(symbols), kernel), expected)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+NARROW = {**GRADIENT_RULES, "trailing_bptt": trailing_bptt}
+
+
+def example_of(kind, size):
+    """A network, its weights, and one sequence as symbols and as vectors."""
+    net = network(lstm97(size, 2, 2), readout(4, K))
+    symbols = shown(kind, size)
+    symbols = symbols[(symbols >= 0) & (symbols < size)]  # `traces` is promised no others
+    example = Example(jnp.asarray(symbols), jnp.ones(K), jnp.int32(len(symbols)))
+    vectors = example._replace(inputs=jnp.asarray(unit_rows(symbols, size)))
+    return net, net.init(jax.random.key(0), 0.5), example, vectors
+
+
+@pytest.mark.parametrize("rule", NARROW)
+@pytest.mark.parametrize(("kind", "size"), [("uint8", 300), ("int8", 128)])
+def test_the_rules_take_symbols_of_every_type(kind, size, rule):
+    net, params, example, vectors = example_of(kind, size)
+    gradient = jax.jit(NARROW[rule](net, "end"), compiler_options=FAST)
+    for ours, theirs in zip(
+        *map(jax.tree.leaves, (gradient(params, example), gradient(params, vectors))), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("uint8", 300), ("int8", 128)])
+def test_many_answers_to_symbols_of_every_type(kind, size):
+    net, params, example, vectors = example_of(kind, size)
+    many = jax.tree.map(lambda leaf: leaf[None], params)
+    each = jax.tree.map(lambda leaf: leaf[None, None], example)
+    np.testing.assert_allclose(
+        many_answers(net, "end")(many, each)[0, 0], answers(net, "end")(params, vectors), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kernel", ["scan", "deferred"])
+def test_a_wide_number_is_not_wrapped_into_a_symbol(kernel):
+    with jax.enable_x64(True):
+        cell = lstm(3, 4)
+        drawn = cell.init(jax.random.key(0), 0.5)
+        params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), drawn)
+        symbols = jnp.array([2**32 + 1, 1 - 2**32, 1], jnp.int64)
+        _, ys = unroll(cell, params, symbols, kernel=kernel)
+        _, expected = unroll(cell, params, jnp.array([[0.0] * 3] * 2 + [[0, 1.0, 0]]))
+        np.testing.assert_allclose(ys, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+def test_words_of_a_narrow_type_are_looked_up(kind):
+    net = classifier(layer(lstm(4, 3)), pooling("mean", 3), 2, num_words=300)
+    params = net.init(jax.random.key(0))
+    words = jnp.array([0, 5, 127], kind)
+    given = net.logits(params, words)
+    np.testing.assert_array_equal(given, net.logits(params, words.astype(jnp.int32)))
+    np.testing.assert_allclose(record_classifier(net, params, words).ys[-1], jax.nn.softmax(given))

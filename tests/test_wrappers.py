@@ -464,6 +464,9 @@ class TestZoneout:
             ("gru", {"h": 1.0}, "h"),
             ("gru", {"h": -0.1}, "h"),
             ("gru", {"h": float("nan")}, "h"),
+            ("slstm", {"c": 0.5}, "'c'.*exp.*'h'"),
+            ("slstm", {"h": 0.2, "n": 0.5}, "'n'.*exp.*'h'"),
+            ("slstm", {"m": 0.0}, "'m'.*exp.*'h'"),
         ],
     )
     def test_bad_rates_are_one_clear_line(self, base, rates, words):

@@ -57,10 +57,12 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         check=lambda config: _check(ablation, config),
     )
     runtime.configure()
-    config = command_line.config
+    config, page_only = command_line.config, command_line.extra["report"]
     workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
     with refusals():
-        if command_line.extra["report"] and not command_line.overrides:
+        if page_only and command_line.overrides:
+            require_settings(workdir, json.loads(config.to_json()), "sweep")
+        elif page_only:
             config = config_on_file(ablation.fields, workdir) or config
         points = points_of(ablation, config)
         groups = groups_of(ablation, config, points, "sweep", config.num_seeds)
@@ -68,9 +70,7 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
             build_trial(group.config)
         if command_line.dry_run:
             return _describe(groups, config, workdir)
-        if command_line.extra["report"]:
-            require_settings(workdir, json.loads(config.to_json()), "sweep")
-        elif not _run(ablation, config, groups, points, workdir):
+        if not page_only and not _run(ablation, config, groups, points, workdir):
             return INTERRUPTED
         return _report(config, command_of(ablation, command_line, config), workdir)
 

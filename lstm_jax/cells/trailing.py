@@ -21,6 +21,7 @@ from lstm_jax.cells.lstm97 import (
     stack_all,
 )
 from lstm_jax.parallel import alike
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array
 
 
@@ -142,7 +143,8 @@ def columns(w: Array, symbols: Array) -> Array:
       >>> columns(w, jnp.array([2, 0], jnp.int32)).tolist()
       [[2.0, 5.0], [0.0, 3.0]]
     """
-    taken = jnp.take_along_axis(w, symbols[None], axis=1, mode="promise_in_bounds")
+    index = countable(symbols)[None]
+    taken = jnp.take_along_axis(w, index, axis=1, mode="promise_in_bounds")
     return jnp.moveaxis(taken, 1, 0)
 
 
@@ -164,7 +166,7 @@ def add_by_symbol(symbols: Array, values: Array, num_symbols: int) -> Array:
       >>> add_by_symbol(jnp.array([2, 0, 2], jnp.int32), values, 3).tolist()
       [[2.0, 0.0, 5.0]]
     """
-    lanes = symbols.shape[1:]
+    symbols, lanes = symbols.astype(jnp.int32), symbols.shape[1:]  # the type of the other indices
     if not lanes:
         return add_by_symbol(symbols[:, None], values[..., None], num_symbols)[..., 0]
     num_lanes, num_values = lanes[0], values.shape[1]

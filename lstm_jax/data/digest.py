@@ -16,7 +16,7 @@ def sha256_of_content(*parts: Any) -> str:
       parts: arrays of numbers, or JSON values such as texts and lists of them.
 
     Raises:
-      TypeError: for a part that is neither.
+      TypeError: for a part that is neither, an array of objects among them.
 
     Example:
       >>> one = sha256_of_content(["good", "bad"], np.array([1, 0]))
@@ -28,6 +28,8 @@ def sha256_of_content(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
+            if part.dtype.hasobject:
+                raise TypeError(f"an array of {part.dtype} has no numbers; give a list")
             kind, body = [part.dtype.str, *part.shape], np.ascontiguousarray(part).tobytes()
         else:
             kind, body = ["json"], json.dumps(part).encode()

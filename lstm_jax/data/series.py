@@ -19,7 +19,7 @@ from lstm_jax.data.text import own_or_named
 GAPS = ("refuse", "previous", "linear")
 MISSING = ("", "na", "nan", "n/a", "null", "none", "-", "?")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-TIMES = ("year", "date", "time", "month", "week", "day", "datetime", "timestamp")
+TIMES = ("year", "quarter", "month", "week", "day", "hour", "date", "time", "datetime", "timestamp")
 COLUMNS = {"sunspots": "SUNACTIVITY", "co2": "co2", "nile": "volume", "elnino": "temperature"}
 
 
@@ -45,13 +45,16 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
         value is refused in any case.
 
     Raises:
-      DataError: one line: no such file or column (with those that there are), a value that is
-        missing or no finite number (with its line), times that do not increase or leave a gap.
+      DataError: one line: no such file or column (with those that there are), a first line of
+        values where the names of the columns should be, a value that is missing or no finite number
+        (with its line), times that do not increase or leave a gap. A series of some days
+        of the week may lack up to an eighth of them, seven in a row, as exchanges do on holidays:
+        a step is a day that there is.
     """
     if gaps not in GAPS:
         raise ValueError(f"gaps: {gaps!r} is not one of {', '.join(GAPS)}")
     path = own_or_named(source, "series", data_dir)[0]
-    head, rows = read_table(path)
+    head, rows = read_table(path, column)
     if source == "elnino":
         head, rows = _flat(rows)
     if source in COLUMNS:
@@ -64,9 +67,10 @@ def load_series(source: str, column: str = "", data_dir: str = "", gaps: str = "
     return Series(Path(source).stem, head[at], labels, times, values)
 
 
-def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_table(path: str | Path, column: str = "") -> tuple[list[str], list[tuple[int, list[str]]]]:
     """``(column names, [(line number, cells)])`` of a CSV file with a head line; DataError.
 
+    Where the first line has the column that is asked for, it is names, whatever they look like.
     Cells are parted by commas, or by semicolons or tabs where the head line has no comma.
     """
     text = decode(read_bytes(path), path)
@@ -89,9 +93,42 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]
                 f"{path}: line {line:,} has {len(row)} cells, the head line {len(head)} "
                 f"({', '.join(head)})"
             )
-    if _number(head[0]) is not None and all(_number(cell) is not None for cell in head):
-        raise DataError(f"{path}: line 1 must have the names of the columns, not numbers")
+    if column not in head:
+        _require_names(path, head, [row for _, row in lines[1:]])
     return head, lines[1:]
+
+
+def _require_names(path: str | Path, head: list[str], rows: list[list[str]]) -> None:
+    """DataError where the first line has values: taken for names they would be lost.
+
+    A number may be a name, such as the year of a table's column: where another cell names a column
+    of dates or times, which a line of values would have one of.
+    """
+    values = [at for at, cell in enumerate(head) if _kind(cell)]
+    if not values:
+        return
+    kinds = [{_kind(row[at]) for row in rows} for at in range(len(head))]
+    dated = any(_kind(head[at]) == "date" and kinds[at] == {"date"} for at in values)
+    named = any(
+        not _kind(cell)
+        and (
+            (at == 0 and not cell and None not in kinds[at])  # as pandas writes an index
+            or cell.lower() in TIMES
+            or (cell.lower() not in MISSING and kinds[at] == {"date"})
+        )
+        for at, cell in enumerate(head)
+    )
+    if dated or not named:
+        cell = head[values[0]]
+        raise DataError(
+            f"{path}: line 1 must have the names of the columns, not the {_kind(cell)} {cell}; "
+            f"if that is a name, write y{cell} or the like"
+        )
+
+
+def _kind(cell: str) -> str | None:
+    """What a cell is: a date, a number, or neither."""
+    return "date" if date_of(cell) else "number" if _number(cell) is not None else None
 
 
 def _column(path: Path, head: list[str], rows: list[tuple[int, list[str]]], column: str) -> int:
@@ -164,16 +201,42 @@ def _times(path: Path, labels: Sequence[str], lines: Sequence[int], dated: bool)
             raise DataError(f"{path}: line {line:,}: {label!r} is no {kind}, as {labels[0]} is")
     times = np.array(numbers, float)
     steps = np.diff(times)
-    usual = (
-        float(np.quantile(steps, 0.9, method="lower")) if steps.size else 0.0
-    )  # weekends may be left out
-    for at in np.flatnonzero((steps <= 0) | (steps > 1.75 * usual)).tolist():
+    # Months, quarters and years are of unequal days, by less than a half of the median.
+    usual = float(np.median(steps)) if steps.size else 0.0
+    wide = (steps > 1.75 * usual) & ~_closed([date_of(label) for label in labels])
+    for at in np.flatnonzero((steps <= 0) | wide).tolist():
         problem = "is not later than" if steps[at] <= 0 else "leaves a gap after"
         raise DataError(
             f"{path}: line {lines[at + 1]:,}: {labels[at + 1]} {problem} {labels[at]}; there must "
-            "be one row for each step, in order (an empty value where there is none)"
+            "be one row for each step, in order (an empty value where there is none; only weekends "
+            "and few holidays may be left out), or no column of dates"
         )
     return times
+
+
+HOLIDAYS, LONGEST = 1 / 8, 7
+"""Share of its days that a series of some days of the week may lack, and how many in a row.
+
+Exchanges are shut on 4% to 8% of the weekdays, and for up to seven at the lunar new year."""
+
+
+def _closed(dates: Sequence[datetime.datetime | None]) -> np.ndarray:
+    """Which steps are over days alone on which the series rests: of the week, or holidays.
+
+    The days of the week that it has are those that it has in a tenth of the weeks and more: of
+    an exchange, a shop, or a class on Tuesdays and Thursdays.
+    """
+    no_step = np.zeros(max(0, len(dates) - 1), bool)
+    if not no_step.size or not all(dates):
+        return no_step
+    days = np.array([date.date() for date in dates if date], "datetime64[D]")
+    counts = np.bincount((days.astype(int) + 3) % 7, minlength=7)  # 1970-01-01 was a Thursday
+    week = counts >= 0.1 * (days[-1] - days[0]).astype(int) / 7
+    if not 2 <= week.sum() <= 6:  # every day, or one a week, a month, a year
+        return no_step
+    lacking = np.maximum(0, np.busday_count(days[:-1], days[1:], weekmask=week) - 1)
+    few = lacking.sum() <= HOLIDAYS * np.busday_count(days[0], days[-1], weekmask=week)
+    return (lacking == 0) | (few & (lacking <= LONGEST))
 
 
 def _number(cell: str) -> float | None:
@@ -183,19 +246,31 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _year(label: str) -> float | None:
-    """A date as a year with its fraction; None where the label is no date."""
+def date_of(label: str) -> datetime.datetime | None:
+    """A label as a date, a month as its first day; None where it is none.
+
+    Example:
+      >>> date_of("2000-02"), date_of("20000229"), date_of("2000")
+      (datetime.datetime(2000, 2, 1, 0, 0), datetime.datetime(2000, 2, 29, 0, 0), None)
+    """
     text = label.strip()
     if len(text) == 7 and text[4] in "-/":
         text = f"{text[:4]}-{text[5:]}-01"
     if len(text) == 8 and text.isdigit() and not 1 <= int(text[4:6]) <= 12:
         return None
     try:
-        date = datetime.datetime.fromisoformat(text.replace("/", "-"))
-        start = datetime.datetime(date.year, 1, 1, tzinfo=date.tzinfo)
-        end = datetime.datetime(date.year + 1, 1, 1, tzinfo=date.tzinfo)
+        return datetime.datetime.fromisoformat(text.replace("/", "-"))
     except ValueError:
         return None
+
+
+def _year(label: str) -> float | None:
+    """A date as a year with its fraction; None where the label is no date."""
+    date = date_of(label)
+    if date is None or date.year == datetime.MAXYEAR:
+        return None
+    start = datetime.datetime(date.year, 1, 1, tzinfo=date.tzinfo)
+    end = datetime.datetime(date.year + 1, 1, 1, tzinfo=date.tzinfo)
     return date.year + (date - start) / (end - start)
 
 

@@ -55,10 +55,21 @@ def stratified_share(
       >>> int(held[:60].sum()), int(held[60:].sum())
       (27, 18)
     """
-    exact = Fraction(share).limit_denominator(10**6)
+    exact = Fraction(share).limit_denominator(10**6) or Fraction(1, 10**6)
     least = -(-exact.denominator // exact.numerator)
     _require(strata, least, f"are too few to hold out {share:g} of them", setting)
     return _places(strata, seed).astype(int) * exact.numerator % exact.denominator < exact.numerator
+
+
+def held_out_by(share: float) -> dict[str, str]:
+    """What tells a run that holds out a share from one of before, which held out the nearest 1/n.
+
+    Example:
+      >>> held_out_by(0.1), held_out_by(0.3)
+      ({}, {'held_out': 'the share itself'})
+    """
+    nearest = 1 / max(2, round(1 / share)) if share else share
+    return {} if abs(share - nearest) < 1e-9 else {"held_out": "the share itself"}
 
 
 def _places(strata: Sequence[Hashable], seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,12 +19,18 @@ from lstm_jax.config import (
     parse_command_line,
     refusals,
     row_configs,
+    show,
 )
 from lstm_jax.experiment import default_workdir, this_command
 from lstm_jax.forecasting.pictures import forecast_picture
-from lstm_jax.forecasting.problem import Forecasting, build_forecasting, check_forecasting
+from lstm_jax.forecasting.problem import (
+    Forecasting,
+    build_forecasting,
+    check_forecasting,
+    past_at,
+)
 from lstm_jax.forecasting.running import NETWORK, run_origins
-from lstm_jax.forecasting.scores import compare, coverage, score
+from lstm_jax.forecasting.scores import attainable_share, compare, coverage, score
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
 from lstm_jax.report.pictures import png_of
@@ -69,7 +76,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         for config, _ in rows:
             _require_statsmodels(config)
         if command_line.dry_run:
-            print("\n".join(describe(config, problem) for config, problem in rows))
+            for config, problem in rows:
+                print("\n".join([describe(config, problem), *reservations(config, problem)]))
             return 0
         return _run_rows(
             rows, Path(command_line.workdir or default_workdir(experiment, command_line))
@@ -84,6 +92,26 @@ def describe(config: Config, problem: Forecasting) -> str:
         f"{series.labels[-1]}; {len(steps.origins)} origins from {series.labels[steps.origins[0]]} "
         f"on, {steps.horizon} steps ahead; {len(steps.origins) * config.members} networks"
     )
+
+
+def reservations(config: Config, problem: Forecasting) -> list[str]:
+    """What a row's page cannot promise with these settings, a line each; nothing is computed."""
+    steps, found = problem.walk, []
+    residuals = int(past_at(problem, config, steps.origins[0]).valid.sum(axis=0).min())
+    if attainable_share(residuals) < config.coverage - 1e-9:
+        needed = math.ceil(2 / (1 - config.coverage) - 1 - 1e-9)
+        found.append(
+            f"Intervals: the first origin's validation part has {residuals} errors for each step "
+            f"ahead, which hold {attainable_share(residuals):.1%} at most, not config.coverage="
+            f"{show(config.coverage)}; {needed} are needed: a larger config.valid_share or fewer "
+            "origins."
+        )
+    if steps.overlap:
+        found.append(
+            f"Forecasts share values with those of {steps.overlap} following origins: won and lost "
+            f"come up more often than q says; with config.step={steps.horizon} none are shared."
+        )
+    return found
 
 
 def _require_statsmodels(config: Config) -> None:
@@ -118,6 +146,8 @@ def _run_rows(rows: Sequence[tuple[Config, Forecasting]], workdir: Path) -> int:
                 )
             )
         for (config, problem), folder in zip(rows, folders, strict=True):
+            for line in reservations(config, problem):
+                say(line)
             if not run_origins(problem, config, folder, stopped, say):
                 say(f"stopped; every forecast so far is in {folder.path}")
                 say(f"the same command goes on:  {this_command()}")
@@ -149,9 +179,8 @@ def page(config: Config, problem: Forecasting, records: Sequence[Mapping[str, An
     """The table of a row in Markdown, with how to read it."""
     truth = _of(records, "truth")
     errors = {name: _forecasts(records, name) - truth for name in (NETWORK, *config.baselines)}
-    steps = problem.walk
-    overlap = -(-steps.horizon // steps.step) - 1
-    against = compare(errors[NETWORK], {n: e for n, e in errors.items() if n != NETWORK}, overlap)
+    others = {n: e for n, e in errors.items() if n != NETWORK}
+    against = compare(errors[NETWORK], others, problem.walk.overlap)
     heads = ("method", "MAE [95%]", "RMSE", f"{config.cell} / it [95%]", "q", config.cell)
     heads += (f"in its {config.coverage:.0%} interval [95%]", "mean width")
     rows = []
@@ -169,7 +198,8 @@ def page(config: Config, problem: Forecasting, records: Sequence[Mapping[str, An
                 *_coverage(records, name, truth),
             )
         )
-    return "\n\n".join([f"## {describe(config, problem)}", markdown_table(heads, rows), LEGEND])
+    head = f"## {describe(config, problem)}"
+    return "\n\n".join([head, markdown_table(heads, rows), LEGEND, *reservations(config, problem)])
 
 
 LEGEND = (

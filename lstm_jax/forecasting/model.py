@@ -97,7 +97,7 @@ def fit_network(fit: Fit, past: Past, key: Array) -> Fitted:
         def update(carry: Any, n: Array) -> tuple[Any, None]:
             params, state, best, best_loss, best_at = carry
             grads, squares = jax.grad(loss, has_aux=True)(params, which)
-            now = _mean(squares, past.valid)
+            now = _mean(squares, past.valid)  # of the weights after n updates
             better = now < best_loss
             best = choose(better, params, best)
             best_loss = jnp.where(better, now, best_loss)
@@ -116,7 +116,8 @@ def fit_network(fit: Fit, past: Past, key: Array) -> Fitted:
 
         with jax.numpy_dtype_promotion("standard"):
             start = (params, rule.init(params), params, jnp.float32(jnp.inf), jnp.int32(0))
-        times = jnp.arange(fit.num_updates, dtype=jnp.int32)
+        # The last step only looks at the weights that the last update has left.
+        times = jnp.arange(fit.num_updates + 1, dtype=jnp.int32)
         (params, _, best, _, best_at), _ = jax.lax.scan(update, start, times)
         return params, best, best_at
 

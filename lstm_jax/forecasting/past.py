@@ -9,6 +9,8 @@ import numpy as np
 Arrays = Any
 """NumPy's when they are made, JAX's within a program."""
 DIFFERENCES = ("none", "last", "season")
+ROUNDING = 1e-12
+"""Share of the largest value: a deviation below it is what adding up equal numbers leaves."""
 
 
 class Past(NamedTuple):
@@ -59,7 +61,8 @@ def make_past(
       valid_share: between 0 and 1.
 
     Raises:
-      ValueError: where the past does not vary.
+      ValueError: in one line, where the past does not vary but for rounding, or where a step ahead
+        has no target in the training part.
 
     Example:
       >>> found = make_past(np.arange(20.0) ** 2, 25, horizon=2, season=1, difference="last",
@@ -68,21 +71,27 @@ def make_past(
       ((25, 1), [361.0, 361.0], 27, 8)
     """
     origin, split = len(past), len(past) - max(1, round(valid_share * len(past)))
+    lag = {"none": 0, "last": 1, "season": season}[difference]
     times = np.arange(origin)
     ahead = times[:, None] + 1 + np.arange(horizon)  # [origin, h]: indices of the targets
     known = ahead < origin
     naive, usable = naive_forecast(past, ahead, season, difference)
     target = np.where(known, past[np.minimum(ahead, origin - 1)] - naive, 0.0)
-    lag = {"none": 0, "last": 1, "season": season}[difference]
     usable &= (times >= lag)[:, None]
     seen = past - (np.concatenate([np.full(lag, np.nan), past[: origin - lag]]) if lag else 0.0)
     train = known & usable & (ahead < split)
     valid = known & usable & (ahead >= split)
+    if not train.any(axis=0).all():  # the weights of that output would stay random
+        raise ValueError(
+            f"config.valid_share={valid_share:g}: {split:,} of the {origin:,} values before the "
+            f"first origin teach, too few for a target {horizon} steps ahead with "
+            f"config.difference={difference}; must be {lag + horizon + 1:,} or more"
+        )
     of_train = target[train]
     shift, scale = (of_train.mean(), of_train.std()) if of_train.size else (0.0, 0.0)
     first = seen[lag:split]
     middle, spread = first.mean(), first.std()
-    if not (scale > 0 and spread > 0):
+    if not min(scale, spread) > ROUNDING * np.abs(past).max():
         raise ValueError("the series does not vary before the first origin; nothing can be learnt")
     columns = [np.where(times >= lag, (seen - middle) / spread, 0.0)]
     if season > 1:  # the place in the season is known of any time

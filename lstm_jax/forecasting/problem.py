@@ -10,6 +10,7 @@ import numpy as np
 from lstm_jax.build import build_cell
 from lstm_jax.config import LAYERS, Config, ConfigError, Field
 from lstm_jax.data import Series, load_series
+from lstm_jax.data.series import date_of
 from lstm_jax.forecasting.baselines import BASELINES
 from lstm_jax.forecasting.model import Fit
 from lstm_jax.forecasting.past import DIFFERENCES, Past, make_past
@@ -129,19 +130,29 @@ def past_at(problem: Forecasting, config: Config, origin: int) -> Past:
 
 
 def averaged(series: Series, per_year: int) -> Series:
-    """Means over equal parts of the year; ConfigError where the dates do not allow it.
+    """Means over parts of the year; ConfigError where the dates do not allow it.
+
+    Parts are whole months where labels are dates and `per_year` divides 12, else equal parts of
+    the year.
 
     Example:
-      >>> weekly = Series("x", "y", ("",) * 104, 2000 + np.arange(104) / 52, np.arange(104.0))
-      >>> averaged(weekly, 4).values.tolist()[:2]
-      [6.0, 19.0]
+      >>> days = ("2000-01-01", "2000-01-31", "2000-02-01", "2000-02-29")
+      >>> monthly = averaged(Series("x", "y", days, np.arange(4.0), np.arange(4.0)), 12)
+      >>> monthly.values.tolist(), monthly.labels
+      ([0.5, 2.5], ('2000.00', '2000.08'))
     """
-    part = np.floor(series.times * per_year + 1e-6).astype(int)
+    dates = [date_of(label) for label in series.labels]
+    if all(dates) and 12 % per_year == 0:
+        # Months differ in length: a twelfth of the year would begin on the last day of March.
+        months = [12 * date.year + date.month - 1 for date in dates if date]
+        part = np.array(months) * per_year // 12
+    else:
+        part = np.floor(series.times * per_year + 1e-6).astype(int)
     counts = np.bincount(part - part[0])
     if (counts == 0).any() or len(counts) < 2:
         raise ConfigError(
             f"config.per_year={per_year}: {series.name} has no dates, or parts of a year without a "
-            "value; must be 0 or fewer"
+            "value; must be 0, or so few that each part has one"
         )
     values = np.bincount(part - part[0], weights=series.values) / counts
     times = (part[0] + np.arange(len(counts))) / per_year
@@ -153,6 +164,14 @@ def check_forecasting(config: Config) -> None:
     """Raises ConfigError where fields contradict each other."""
     if config.difference == "season" and config.season == 1:
         raise ConfigError("config.difference=season: needs config.season, steps of a season")
+    shared = -(-config.horizon // (config.step or config.horizon))
+    if config.num_origins <= shared:
+        raise ConfigError(
+            f"config.num_origins={config.num_origins}: each shares values with the {shared - 1} "
+            f"following ones, as config.step={config.step} is below config.horizon="
+            f"{config.horizon}, and no test is left; must be {shared + 1} or more, or config.step "
+            "larger"
+        )
     if "csv" in config.rows and not config.csv:
         raise ConfigError("config.csv: not given; must be the path of a CSV file with a head line")
     if config.csv == "" and config.column:

@@ -100,7 +100,11 @@ def diebold_mariano(differences: np.ndarray, overlap: int = 0) -> float:
 
     Args:
       differences: of the losses, origin by origin.
-      overlap: lags at which they are correlated by construction.
+      overlap: lags at which they are correlated by construction, at most n - 2 of n differences;
+        with overlap, equally good forecasts are told apart more often than p says.
+
+    Raises:
+      ValueError: for more overlap: Harvey's factor is 0 there, so that p would be 1 whatever came.
 
     Example:
       >>> round(diebold_mariano(np.array([1.0, 2.0, 3.0, 2.0])), 4)
@@ -109,6 +113,11 @@ def diebold_mariano(differences: np.ndarray, overlap: int = 0) -> float:
     from scipy.stats import t
 
     n = len(differences)
+    if overlap > max(n - 2, 0):
+        raise ValueError(
+            f"diebold_mariano: an overlap of {overlap} with {n} differences; must be at most "
+            f"{max(n - 2, 0)}"
+        )
     centred = differences - differences.mean()
     covariances = [float(centred[lag:] @ centred[: n - lag]) / n for lag in range(overlap + 1)]
     variance = (covariances[0] + 2 * sum(covariances[1:])) / n
@@ -118,7 +127,7 @@ def diebold_mariano(differences: np.ndarray, overlap: int = 0) -> float:
         variance = covariances[0] / n
     steps = overlap + 1
     factor = (n + 1 - 2 * steps + steps * (steps - 1) / n) / n
-    statistic = np.sqrt(max(factor, 0.0)) * differences.mean() / np.sqrt(variance)
+    statistic = np.sqrt(factor) * differences.mean() / np.sqrt(variance)
     return float(2 * t.sf(abs(statistic), n - 1))
 
 
@@ -143,7 +152,13 @@ def residual_interval(residuals: np.ndarray, share: float) -> np.ndarray:
     """The ``[2]`` quantiles of residuals between which a share of new ones is expected.
 
     Of n residuals, the ranks that split conformal prediction takes: with exchangeable errors the
-    share is met on average, and missed where errors grow.
+    share is met on average, and missed where errors grow. Where the share is more than
+    `attainable_share` of n, the interval is from the least to the largest residual, and holds that
+    much and no more.
+
+    Args:
+      residuals: ``[n]``, n >= 1.
+      share: between 0 and 1.
 
     Example:
       >>> residual_interval(np.arange(-9.0, 10.0), 0.9).tolist()
@@ -153,6 +168,16 @@ def residual_interval(residuals: np.ndarray, share: float) -> np.ndarray:
     ranks = np.sort(residuals)
     tail = int(np.floor((n + 1) * (1 - share) / 2 + 1e-9))
     return np.array([ranks[max(tail - 1, 0)], ranks[min(n - tail, n - 1)]])
+
+
+def attainable_share(num_residuals: int) -> float:
+    """The share of new ones, exchangeable with them, between the least and largest of n residuals.
+
+    Example:
+      >>> attainable_share(19)
+      0.9
+    """
+    return (num_residuals - 1) / (num_residuals + 1)
 
 
 def _ratio(own: np.ndarray, theirs: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -21,6 +21,11 @@ class Walk(NamedTuple):
     horizon: int
     step: int
 
+    @property
+    def overlap(self) -> int:
+        """Following origins whose forecasts share a value with an origin's own."""
+        return -(-self.horizon // self.step) - 1
+
 
 def walk(num_values: int, horizon: int, num_origins: int, step: int, least: int) -> Walk:
     """The last `num_origins` origins whose forecasts end within the series, `step` apart.

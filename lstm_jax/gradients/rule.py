@@ -17,6 +17,9 @@ class GradientRule(Protocol):
     tree of the weights and optax's sign: they are to be descended. They are those of this sequence
     alone, inside `jax.shard_map` too: adding up over devices is the caller's.
 
+    A sequence has one step at least. One of none has no last step, and with "end" the rules do not
+    agree on it: `rtrl` trains nothing, `bptt` the biases of the output units.
+
     Example:
       Every rule is made for a network and a timing; `bptt` and `rtrl` are the same gradient:
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from lstm_jax.cells.cell import Cell
 from lstm_jax.cells.lstm import LstmParams, lstm
 from lstm_jax.cells.lstm97 import Lstm97Params, Lstm97Spec
+from lstm_jax.cells.trailing import heard
 from lstm_jax.interop.onnx_functions import NodeFunction
 from lstm_jax.types import Array
 
@@ -20,12 +21,13 @@ _SQUASHERS = {
 def as_lstm(cell: Cell, params: Lstm97Params) -> tuple[Cell, LstmParams]:
     """An `lstm` without forget gate that does what this `lstm97` does, and its weights.
 
-    A block's gate is copied for each of its cells, biases that the net has not are zero. The
-    outputs are the same; training is not, as the copies of a gate would part.
+    A block's gate is copied for each of its cells, biases that the net has not are zero, and so
+    are recurrent weights that carry nothing (``silent=True``). The outputs are the same; training
+    is not, as the copies of a gate would part.
 
     Raises:
-      ValueError: for a net whose gates are seen by its units (``see_gates=True``, the default):
-        an LSTM of today has no such weights.
+      ValueError: for a net whose gates are heard by its units (``see_gates=True``, the default,
+        and not silent): an LSTM of today has no such weights.
 
     Example:
       >>> import jax
@@ -37,6 +39,7 @@ def as_lstm(cell: Cell, params: Lstm97Params) -> tuple[Cell, LstmParams]:
     """
     spec: Lstm97Spec = cell.spec
     size = spec.num_blocks * spec.block_size
+    params = heard(spec, params)
     if params.r_z is not None and params.r_z.shape[1] != size:
         raise ValueError(
             "an lstm97 with see_gates=True has weights from gates to units, which an lstm does "

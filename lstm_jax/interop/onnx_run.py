@@ -61,7 +61,8 @@ def run_node(
     The inputs have ONNX's names, order and shapes: X ``[T, B, D]`` (``layout=1``:
     ``[B, T, D]``), initial_h and initial_c ``[directions, B, H]`` (``[B, directions, H]``),
     sequence_lens ``[B]``; Y is ``[T, directions, B, H]`` (``[B, T, directions, H]``), zero after
-    each sequence's end, Y_h and Y_c are as initial_h.
+    each sequence's end, Y_h and Y_c are as initial_h. Those of a sequence of no steps are zeros, as
+    onnxruntime has them (ONNX does not say), where `unroll` gives the initial state.
 
     Raises:
       ValueError: as `from_node`.
@@ -88,6 +89,8 @@ def run_node(
         ends = [final.forward, final.backward] if both else [final]
         names = "hc" if op_type == "LSTM" else "h"
         last = [jnp.stack([getattr(end, name) for end in ends]) for name in names]
+        if length is not None:
+            last = [jnp.where(length > 0, a, jnp.zeros_like(a)) for a in last]
         return ys.reshape(len(xs), len(ends), -1), last
 
     ys, last = jax.vmap(one)(xs, h, c, lengths)

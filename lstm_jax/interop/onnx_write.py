@@ -53,8 +53,8 @@ def to_node(part: Cell | Structure, params: Params) -> Node:
     each cell. Y is ``[T, directions, B, H]`` where ours is ``[T, directions * H]``.
 
     Args:
-      part: lstm, gru, elman, irnn or lstm97 with ``see_gates=False``; a `layer` or a
-        `bidirectional` of one kind.
+      part: lstm, gru, elman, irnn or lstm97 with ``see_gates=False`` or ``silent=True``; a `layer`
+        or a `bidirectional` of one kind.
       params: its weights.
 
     Returns:
@@ -62,7 +62,8 @@ def to_node(part: Cell | Structure, params: Params) -> Node:
 
     Raises:
       ValueError: for what ONNX does not have, named: full gate recurrence, a projection, an
-        activation, a stack (one node is one layer), directions that differ.
+        activation, the clip of one activation of several, a stack (one node is one layer),
+        directions that differ.
 
     Example:
       >>> import jax
@@ -118,6 +119,7 @@ def _write_lstm(cell: Cell, params: Params) -> _Direction:
             f"an onnx LSTM without the gates {', '.join(sorted(always_open))} needs logistic gates "
             f"and no clip below {SATURATED}: an open gate is one with a large bias"
         )
+    functions = _without_clips("LSTM", spec.gate_activation, spec.g, spec.h)
 
     def rows(letter: str, *, order: str = GATES["LSTM"]) -> np.ndarray:
         none = np.zeros_like(getattr(params, f"{letter}_z" if letter != "p" else "b_z"))
@@ -134,13 +136,25 @@ def _write_lstm(cell: Cell, params: Params) -> _Direction:
         attributes["input_forget"] = 1
     return _Direction(
         "LSTM",
-        [theirs(activation) for activation in (spec.gate_activation, spec.g, spec.h)],
+        functions,
         attributes,
         rows("w"),
         rows("r"),
         np.concatenate([b, np.zeros_like(b)]),
         None if "NP" in spec.switches else rows("p", order="iof"),
     )
+
+
+def _without_clips(op_type: str, *activations: Any) -> list[NodeFunction]:
+    """The functions of an LSTM or a GRU, whose node has one clip, the cell's, for all of them."""
+    functions = [theirs(activation) for activation in activations]
+    for function in functions:
+        if function.clip is not None:
+            raise ValueError(
+                f"an onnx {op_type} has no clip of its {function.name} alone ({function.clip:g}); "
+                "that of a cell (clip=...) is for all its functions"
+            )
+    return functions
 
 
 def _write_gru(cell: Cell, params: Params) -> _Direction:
@@ -153,7 +167,7 @@ def _write_gru(cell: Cell, params: Params) -> _Direction:
     if spec.clip is not None:
         attributes["clip"] = float(spec.clip)
     attributes["linear_before_reset"] = int(spec.reset == "after")
-    functions = [theirs(spec.gate_activation), theirs(spec.g)]
+    functions = _without_clips("GRU", spec.gate_activation, spec.g)
     return _Direction("GRU", functions, attributes, w, r, np.concatenate([b, b_r]), None)
 
 

@@ -11,6 +11,7 @@ from lstm_jax.fitting.batches import Text
 from lstm_jax.fitting.model import Metrics, Model, mean_of
 from lstm_jax.initial import uniform
 from lstm_jax.parallel import spread, spreads, whole
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params, State
 from lstm_jax.unroll import Structure
 
@@ -132,7 +133,8 @@ def embed(params: LanguageParams, symbols: Array) -> Array:
     if params.embedding is None:
         return symbols
     num_symbols = params.embedding.shape[0]
-    return jax.nn.one_hot(symbols, num_symbols, dtype=params.embedding.dtype) @ params.embedding
+    units = jax.nn.one_hot(countable(symbols), num_symbols, dtype=params.embedding.dtype)
+    return units @ params.embedding
 
 
 def is_spread(num_streams: int) -> bool:

@@ -64,12 +64,33 @@ def require_plain(cell: Cell, kernel: str) -> None:
         )
 
 
+def require_type(kernel: str, dtype: str, *arrays: Any) -> None:
+    """Raises ``ValueError`` unless all of these arrays are of the type that the kernel reads.
+
+    Example:
+      >>> require_type("cudnn", "float32", jnp.ones(3, jnp.bfloat16))
+      Traceback (most recent call last):
+      ValueError: kernel: 'cudnn' multiplies in float32, and weights, inputs or states are bfloat16;
+      'deferred' or 'scan' take every type
+    """
+    others = {str(leaf.dtype) for leaf in jax.tree.leaves(arrays)} - {dtype}
+    if others:
+        raise ValueError(
+            f"kernel: {kernel!r} multiplies in {dtype}, and weights, inputs or states are "
+            f"{', '.join(sorted(others))}; 'deferred' or 'scan' take every type"
+        )
+
+
 def by_cudnn(params: LstmParams, xs: Array, start: LstmState) -> Any:  # state, ys [T, H]
     """The whole sequence ``[T, D]`` by cuDNN; float32, products in TF32 unless JAX is told not to.
 
     A `vmap` over sequences, and the gradient of that, is one call of cuDNN. JAX cannot
     differentiate what has no `vmap` around it here; a single sequence is a batch of one.
+
+    Raises:
+      ValueError: for weights, inputs or a state that are not float32.
     """
+    require_type("cudnn", "float32", params, xs, start)
     return _one(packed(params), xs, start.c, start.h)
 
 

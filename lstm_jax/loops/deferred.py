@@ -29,6 +29,7 @@ from lstm_jax.loops.ahead import ahead
 from lstm_jax.loops.step import Inputs, choose, masked
 from lstm_jax.loops.turned import inlined, piecewise, rows_first
 from lstm_jax.parallel import alike
+from lstm_jax.symbols import countable
 from lstm_jax.types import Array, Params, State
 
 COSTLY = {
@@ -124,7 +125,9 @@ def deferred(
     ways = ways._replace(fresh=learned)
     tree, sources = pulled[-1]
     attach = _attached(tree, sources, reverse)
-    return attach((final, ys), start, ways, inner, kept, (params, inputs.x))
+    # All that a derivative may be taken of, for `once` to refuse a second one.
+    origins = params, inputs.x, start, learned
+    return attach((final, ys), start, ways, inner, kept, origins)
 
 
 def _closed(cell: Cell, params: Params, x: Array, state: State) -> tuple[Cell, Params]:
@@ -162,6 +165,7 @@ def _of_symbols(cell: Cell, constant: Params | None = None) -> Cell:
 
     def look_up(params: Params, symbol: Array) -> dict[str, Array]:
         rows = table(params) if made is None else made
+        symbol = countable(symbol)
         row = jnp.where((symbol >= 0) & (symbol < size), symbol, size)
         return jax.tree.map(lambda net: net[row], rows)
 

@@ -17,6 +17,11 @@ from lstm_jax.types import Array
 
 _linear = Primitive("linear")
 
+TINY = 3
+"""Rows and columns up to which W is multiplied number by number. A batch of products that small,
+the gradients of many networks' or examples' W, ends the process in XLA's CPU compiler of jax 0.10
+where the results are wanted turned round (dot_op_emitter.cc: IsMonotonicWithDim0Major)."""
+
 
 def linear(w: Array, h: Array, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """``W h``, with leading axes of h kept.
@@ -40,12 +45,16 @@ def linear(w: Array, h: Array, precision: Any = None, preferred_element_type: An
     explicit = any(AxisType.Explicit in of.sharding.mesh.axis_types for of in types)
     # JAX's own gradient adds those of replicas up inside `jax.shard_map`, and knows where it
     # lies on a mesh with explicit axes.
-    if explicit or len(varying) > 1:
+    if explicit or len(varying) > 1 or max(w.shape) <= TINY:
         return _dot(w, h, **how)
     return _linear.bind(w, h, **how)
 
 
 def _dot(w: Array, h: Array, **how: Any) -> Array:
+    if max(w.shape) <= TINY:
+        dtype = how["preferred_element_type"] or jnp.promote_types(w.dtype, h.dtype)
+        rows = w.astype(dtype).reshape(*[1] * (h.ndim - 1), *w.shape)
+        return jnp.sum(h.astype(dtype)[..., None, :] * rows, axis=-1)
     return jax.lax.dot_general(h, w, _over(h), **how)
 
 

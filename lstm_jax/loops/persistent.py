@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Cell
 from lstm_jax.cells.lstm import LstmParams, LstmState
-from lstm_jax.loops.cudnn import GATES, require_plain
+from lstm_jax.loops.cudnn import GATES, require_plain, require_type
 from lstm_jax.loops.deferred import once
 from lstm_jax.types import Array
 
@@ -66,12 +66,7 @@ def by_persistent(params: LstmParams, xs: Array, start: LstmState) -> Any:  # st
       ValueError: for weights or inputs that are not bfloat16.
       NotImplementedError: when it is differentiated twice, or a `vmap` gives several weights.
     """
-    kinds = {str(leaf.dtype) for leaf in (xs, *jax.tree.leaves(params))}
-    if kinds != {"bfloat16"}:
-        raise ValueError(
-            "kernel: 'persistent' multiplies in bfloat16, and weights or inputs are "
-            f"{', '.join(sorted(kinds - {'bfloat16'}))}; 'deferred' or 'scan' take every type"
-        )
+    require_type("persistent", "bfloat16", params, xs)
     size = start.h.shape[0]
     c, h = (_filled(leaf) for leaf in (start.c.astype(jnp.float32), start.h.astype(xs.dtype)))
     ways = w, r, b = _packed(params)

@@ -156,7 +156,7 @@ def backwards(r: Array, gates: Array, c: Array, d_h: Array, d_c: Array) -> tuple
         arrived: Any, loaded: Any, added: Any,
     ) -> None:  # fmt: skip
         row, block = lax.axis_index("tile"), lax.axis_index("block")
-        group, quarter = lax.div(block, GROUP), lax.rem(block, GROUP)
+        group, quarter = lax.div(block, jnp.int32(GROUP)), lax.rem(block, jnp.int32(GROUP))
         done = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles,))).at[row]
         shared = pl.get_global(plgpu.SemaphoreType.REGULAR((num_tiles * num_groups,)))
         shared = shared.at[row * num_groups + group]

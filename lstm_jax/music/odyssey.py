@@ -68,16 +68,16 @@ def search(search: Search, argv: Sequence[str]) -> int:
     workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
     page_only = command_line.extra["report"]
     with refusals():
-        if page_only and not command_line.overrides:
+        kept = plain(json.loads(config.to_json()))
+        if page_only and command_line.overrides:
+            require_settings(workdir, kept, "search", (*FREE_FIELDS, *DATA_HASHES))
+        elif page_only:
             config = config_on_file(search.fields, workdir) or config
         settings = settings_of(config)
         if command_line.dry_run:
             return _describe(settings, config, workdir)
         status = 0
-        kept = plain(json.loads(config.to_json()))
-        if page_only:  # which needs no data
-            require_settings(workdir, kept, "search", (*FREE_FIELDS, *DATA_HASHES))
-        else:
+        if not page_only:  # which needs no data
             data_dir = command_line.extra["data_dir"]
             data = load_data(config, data_dir)
             kept["sha256_of_pieces"] = data_hash(config, data_dir)

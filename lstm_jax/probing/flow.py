@@ -18,7 +18,8 @@ from lstm_jax.error_flow import (
     WHOLE,
     error_flow,
     flow_norm,
-    product_bound,
+    log_flow_norm,
+    log_product_bound,
     step_jacobians,
     weight_bound,
 )
@@ -49,12 +50,13 @@ def flow_measure(network: Network, task: Task, *, part: str, num_sequences: int)
 
     The error is the slope of the output units' net input, summed; with one output unit it is the
     error that training sends back, but for a factor. Norms are relative to lag 1, geometric means
-    over the sequences.
+    over the sequences: 0 where the error of one of them is exactly zero.
 
     Returns:
       A measure with `full` and `truncated` (all nan for a net that the truncation leaves without
-      flow), each at `measured_lags`; `bound` and `truncated_bound` likewise; and `weight_bounds`,
-      the factor per step by each norm, for a net without gates.
+      flow), each at `measured_lags`; `full_bound` and `truncated_bound` likewise; the logarithms
+      of all four, `full_log` and so on, which reach further than float64; and `weight_bounds`, the
+      factor per step by each norm, for a net without gates.
 
     Raises:
       ConfigError: for a part that the cell's state does not have.
@@ -67,21 +69,26 @@ def flow_measure(network: Network, task: Task, *, part: str, num_sequences: int)
         error, found = jnp.sum(weights, axis=0)[: cell.output_size], {}
         for name, truncated in (("full", False), ("truncated", True)):
             flow = error_flow(cell, params.cell, xs, error, length=length, truncated=truncated)
-            norms = flow_norm(flow, field)
-            # Under the truncation a bound is of the part that it leaves; else of the whole state.
-            whole = flow_norm(flow, field if truncated else WHOLE)
             jacobians = step_jacobians(cell, params.cell, xs, truncated=truncated)
             # Lags count from the sequence's end, which is moved to the end of the array.
             at_end = jnp.roll(jacobians, task.length - length, axis=0)
-            found[name] = jnp.log(norms / norms[0])
-            found[f"{name}_bound"] = jnp.log(product_bound(at_end) * whole[0] / norms[0])
+            logs = log_flow_norm(flow, at_end, field)
+            # Under the truncation a bound is of the part that it leaves; else of the whole state.
+            whole = jnp.log(flow_norm(flow, field if truncated else WHOLE)[0])
+            nothing = jnp.nan if truncated else -jnp.inf  # of a net without any flow at lag 1
+            flows = logs[0] > -jnp.inf
+            bounds = log_product_bound(at_end) + whole - logs[0]
+            found[name] = jnp.where(flows, logs - logs[0], nothing)
+            found[f"{name}_bound"] = jnp.where(flows, bounds, nothing)
         return found
 
     @jax.jit
     def of_network(params: NetworkParams, inputs: Array, lengths: Array) -> dict[str, Array]:
         found = jax.vmap(of_sequence, in_axes=(None, 0, 0))(params, inputs, lengths)
         rows = jnp.array(lags, jnp.int32) - 1
-        curves = {name: jnp.exp(jnp.mean(logs, axis=0)[rows]) for name, logs in found.items()}
+        means = {name: jnp.mean(logs, axis=0)[rows] for name, logs in found.items()}
+        curves = {name: jnp.exp(logs) for name, logs in means.items()}
+        curves |= {f"{name}_log": logs for name, logs in means.items()}
         if isinstance(cell.spec, ElmanSpec) and cell.spec.activation in ("tanh", "logistic"):
             each = [weight_bound(params.cell.r, cell.spec.activation, norm) for norm in NORMS]
             curves["weight_bounds"] = jnp.stack(each)
@@ -122,10 +129,10 @@ class Decay(NamedTuple):
     """How fast the error falls from lag to lag, over the trials of one net.
 
     Attributes:
-      rate: median factor per step; 1 keeps, below 1 vanishes, above 1 explodes.
+      rate: median factor per step; 1 keeps, below 1 vanishes, above 1 explodes, 0 is a flow that
+        is exactly zero.
       low, high: 95% interval of that median.
       half_life: steps in which the median rate halves the error; inf where it does not.
-      last: median of the norm at the longest lag, relative to lag 1.
       trials: how many there were.
     """
 
@@ -133,30 +140,35 @@ class Decay(NamedTuple):
     low: float
     high: float
     half_life: float
-    last: float
     trials: int
 
 
-def decay(lags: Sequence[int], curves: Sequence[Sequence[float]]) -> Decay:
+def decay(lags: Sequence[int], logs: Sequence[Sequence[float]] | np.ndarray) -> Decay:
     """Least squares of the logarithm of the norm over the lag, for each trial; their median.
 
     Args:
       lags: in steps.
-      curves: of each trial, the norm at those lags.
+      logs: of each trial, logarithms of the norm at those lags: -inf for a flow that is exactly
+        zero there, nan where nothing is known of it, which is left out of the fit.
 
     Example:
-      >>> halves = [[0.5**q for q in (1, 2, 3)]] * 6
+      >>> halves = [[q * math.log(0.5) for q in (1, 2, 3)]] * 6
       >>> decay((1, 2, 3), halves)[:4]
       (0.5, 0.5, 0.5, 1.0)
     """
     steps = np.asarray(lags, float)
-    logs = np.log(np.asarray(curves, float))
-    slopes = np.polyfit(steps, logs.T, 1)[0]
-    rates = np.exp(slopes)
-    rate, (low, high) = float(np.median(rates)), median_interval(rates.tolist())
+    rates = [_rate(steps, np.asarray(own, float)) for own in logs]
+    rate, (low, high) = float(np.median(rates)), median_interval(rates)
     rate, low, high = (_round_one(value) for value in (rate, low, high))
-    half = math.log(0.5) / math.log(rate) if 0 < rate < 1 else math.inf
-    return Decay(rate, low, high, half, float(np.exp(np.median(logs[:, -1]))), len(rates))
+    half = math.log(0.5) / math.log(rate) if 0 < rate < 1 else math.inf if rate else 0.0
+    return Decay(rate, low, high, half, len(rates))
+
+
+def _rate(steps: np.ndarray, logs: np.ndarray) -> float:
+    if np.isneginf(logs).any():
+        return 0.0
+    known = ~np.isnan(logs)
+    return float(np.exp(np.polyfit(steps[known], logs[known], 1)[0]))
 
 
 def _round_one(rate: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_jax.config import Config
 from lstm_jax.probing.flow import Decay, decay
-from lstm_jax.probing.flow_picture import STAGES, curves_of, draw_flow, lags_of
+from lstm_jax.probing.flow_picture import STAGES, TINY, draw_flow, lags_of, logs_of
 from lstm_jax.report.pictures import png_of
 from lstm_jax.tables import format_duration, markdown_table
 
@@ -32,35 +32,52 @@ def page(
             f"{format_duration(sum(line['wall_s'] for line in lines))} in all.",
             f"![The error that reaches the {part}, over the lag]({PICTURE})",
             markdown_table(heads, [row for line in lines for row in _rows(line)]),
-            _legend(part),
+            _legend(part) + _exceptions(lines),
         ]
     )
     return text + "\n", {PICTURE: png_of(draw_flow(lines, part))}
 
 
 def _rows(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows, total = [], len(line["trials"])
     for stage, probe in STAGES.items():
         for view, words in _VIEWS.items():
-            curves = curves_of(line, view, probe)
-            if not curves:
+            logs, bounds = (logs_of(line, name, probe) for name in (view, f"{view}_bound"))
+            if view == "truncated" and not len(logs):
                 continue
-            found = decay(lags_of(line), curves)
-            bounds = curves_of(line, f"{view}_bound", probe)
+            found = decay(lags_of(line), logs) if len(logs) else None
+            half_life = found.half_life if found else math.nan
             solved = sum(trial["status"] == "SOLVED" for trial in line["trials"])
             rows.append(
                 (
                     line["label"],
-                    stage,
+                    stage if len(logs) == total else f"{stage}, {len(logs)} of {total} nets",
                     words,
-                    _rate(found),
-                    "no decay" if math.isinf(found.half_life) else f"{found.half_life:.3g}",
-                    f"{found.last:.2g}",
-                    f"{np.median(bounds, axis=0)[-1]:.2g}" if bounds else "-",
-                    f"{solved}/{len(line['trials'])}" if probe else "-",
+                    _rate(found) if found else "-",
+                    "no decay" if math.isinf(half_life) else f"{half_life:.3g}" if found else "-",
+                    _last(logs),
+                    _last(bounds, of_numbers=True),
+                    f"{solved}/{total}" if probe else "-",
                 )
             )
     return rows
+
+
+def _last(logs: np.ndarray, *, of_numbers: bool = False) -> str:
+    """The median at the last lag, from logarithms; whether it is theirs or that of the numbers."""
+    if not len(logs):
+        return "-"
+    last = logs[:, -1]
+    known = np.sort(np.where(np.isnan(last), -math.inf, last))
+    low, high = known[[(len(known) - 1) // 2, len(known) // 2]]
+    # Of an even number of bounds the median is the mean of two numbers, as in the picture.
+    log = float(np.logaddexp(low, high) - math.log(2) if of_numbers else (low + high) / 2)
+    if math.isinf(log):
+        return f"<{TINY:.2g}" if np.isnan(last).any() else "0"
+    if abs(log) < -math.log(TINY):
+        return f"{math.exp(log):.2g}"
+    power = math.floor(log / math.log(10))
+    return f"{10 ** (log / math.log(10) - power):.2g}e{power:+}"
 
 
 def _rate(found: Decay) -> str:
@@ -78,3 +95,14 @@ def _legend(part: str) -> str:
         "of the steps' Jacobians, which no net exceeds. A net that the truncation leaves without "
         "any flow has no such row."
     )
+
+
+def _exceptions(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What is said of nets that have no plain curve, where there are any."""
+    found = [logs_of(line, view, n) for line in lines for view in _VIEWS for n in STAGES.values()]
+    text = ""
+    if any(np.isneginf(logs).any() for logs in found):
+        text += " A net whose flow is exactly zero at some lag has the factor 0."
+    if any(np.isnan(logs).any() for logs in found):
+        text += " Lags at which a norm was too small for float64 are left out of the fit."
+    return text

@@ -18,20 +18,58 @@ if TYPE_CHECKING:
 STAGES = {"at initialisation": 0, "after training": -1}
 """Which of a trial's probes a row of the picture shows."""
 LEAST, MOST = 1e-16, 1e4  # of the axis: beyond it a curve has said what it has to say
+TINY = float(np.finfo(float).tiny)
 BOUND = "#555555"
 
 
 def curves_of(line: Mapping[str, Any], name: str, stage: int) -> list[list[float]]:
-    """The curves of all trials of a net at a stage; [] where it has none of that name.
+    """The curves of all trials of a net at a stage that have numbers; [] where none has.
 
     Example:
-      >>> line = {"trials": [{"probes": [{"full": [1.0, 0.5]}, {"full": [1.0, None]}]}]}
+      >>> line = {"trials": [{"probes": [{"full": [1.0, 0.0]}, {"full": [1.0, None]}]}]}
       >>> curves_of(line, "full", 0), curves_of(line, "full", -1)
-      ([[1.0, 0.5]], [])
+      ([[1.0, 0.0]], [])
     """
     found = [trial["probes"][stage].get(name) for trial in line["trials"]]
-    # A net without flow under the truncation has no numbers, and 0 has no logarithm.
-    return [curve for curve in found if curve and all(value for value in curve)]
+    # A net without flow under the truncation has no numbers, nor has one whose training diverged.
+    return [curve for curve in found if curve and None not in curve]
+
+
+def logs_of(line: Mapping[str, Any], name: str, stage: int) -> np.ndarray:
+    """Logarithms of the curves of a net's trials, ``[trials, lags]``, beyond what float64 holds.
+
+    A trial without numbers is left out; -inf stands for a flow of exactly zero. In records from
+    before the logarithms were kept a zero may be too small a number as well: where the others
+    lead to one it is nan.
+
+    Example:
+      >>> small = {"full": [1.0, 1e-200, 0.0], "full_log": [0.0, -460.5, -921.0]}
+      >>> large = {"full": [1.0, 1e200, None], "full_log": [0.0, 460.5, 921.0]}
+      >>> line = {"settings": {"T": 3}, "trials": [{"probes": [small]}, {"probes": [large]}]}
+      >>> logs_of(line, "full", 0).round(1).tolist()
+      [[0.0, -460.5, -921.0], [0.0, 460.5, 921.0]]
+    """
+    lags, found = np.asarray(lags_of(line), float), []
+    for trial in line["trials"]:
+        probe = trial["probes"][stage]
+        curve = np.array(probe.get(name) or [None], float)
+        seen = curve >= TINY  # numbers below it have fewer digits
+        logs = np.log(np.where(seen, curve, 1.0))
+        if (kept := probe.get(f"{name}_log")) is not None:
+            known = np.array(kept, float)
+            zero = np.isnan(known) & (curve < TINY)
+            logs = np.where(seen, logs, np.where(zero, -math.inf, known))
+            if np.isnan(logs).any():
+                continue
+        elif np.isnan(curve).any():
+            continue
+        elif not seen.all():
+            slope, start = np.polyfit(lags[seen], logs[seen], 1) if seen.sum() > 1 else (0, 0)
+            # Half way there, for the norms of some sequences are below their mean.
+            small = start + slope * lags < math.log(TINY) / 2
+            logs = np.where(seen, logs, np.where(small, math.nan, -math.inf))
+        found.append(logs)
+    return np.array(found)
 
 
 def lags_of(line: Mapping[str, Any]) -> tuple[int, ...]:
@@ -77,17 +115,24 @@ def _draw(axes: Axes, line: Mapping[str, Any], stage: int) -> None:
     lags = lags_of(line)
     texts = []
     for name, color, dashes in (("full", SOLVED, "-"), ("truncated", OURS, (0, (4, 1.5)))):
-        curves = curves_of(line, name, stage)
-        if not curves:
+        logs = logs_of(line, name, stage)
+        if not len(logs):
             continue
-        low, median, high = np.exp(np.quantile(np.log(curves), (0.1, 0.5, 0.9), axis=0))
+        # Far below the axis all is one, and a quantile is between numbers.
+        shown = np.clip(np.fmax(logs, math.log(TINY)), None, -math.log(TINY))
+        low, median, high = np.exp(np.quantile(shown, (0.1, 0.5, 0.9), axis=0))
         axes.fill_between(lags, low, high, color=color, alpha=0.2, linewidth=0)
         axes.plot(lags, median, color=color, linestyle=dashes, linewidth=1.8, zorder=3)
-        found = decay(lags, curves)
-        texts.append((f"{found.rate:.3g} per step, {half_life(found.half_life)}", color))
+        found, total = decay(lags, logs), len(line["trials"])
+        text = f"{found.rate:.3g} per step, {half_life(found.half_life)}"
+        if found.trials < total:
+            text += f", {found.trials} of {total} nets"
+        texts.append((text, color))
     bound = curves_of(line, "full_bound", stage)
     if bound:
-        axes.plot(lags, np.median(bound, axis=0), color=BOUND, linestyle=":", linewidth=1.4)
+        axes.plot(
+            lags, np.fmax(np.median(bound, axis=0), TINY), color=BOUND, linestyle=":", linewidth=1.4
+        )
     factors = curves_of(line, "weight_bounds", stage)
     if factors:
         steps = np.asarray(lags, float) - 1
@@ -127,7 +172,7 @@ def _limits(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
         for curve in curves_of(line, name, stage)
         for value in curve
     ]
-    return max(min(values) / 3, LEAST), min(max(values) * 30, MOST)
+    return max(min(values, default=0) / 3, LEAST), min(max(values, default=1) * 30, MOST)
 
 
 def _legend(figure: Figure, lines: Sequence[Mapping[str, Any]]) -> None:

@@ -122,8 +122,8 @@ def read_run(path: str | os.PathLike[str]) -> RunFiles:
     config, sessions = there["config"], sessions_on_file(path)
     counted = counted_by(config)
     if counted is OF_TRIALS:  # a row may be given more trials later, which its sessions say
-        asked = [counted.asked(config), *(s.get("num_trials", 0) for s in sessions)]
-        config = config | {"num_trials": max(asked)}
+        later = [number for s in sessions if isinstance(number := s.get("num_trials"), int)]
+        config = config | {"num_trials": max([counted.asked(config), *later])}
     lines = load_lines(path / f"{counted.unit}s.jsonl", counted.is_record)
     by_number = {line[counted.unit]: line for line in lines}
     curves, curve_every = _read_curves(path / CURVES)

@@ -42,7 +42,9 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
       A `Cell` with the params of the cell given and a `ZoneoutState`.
 
     Raises:
-      ValueError: for a field that the state has not, or a rate outside [0, 1).
+      ValueError: for a field that the state has not, a rate outside [0, 1), and for c, n and m of
+        an `slstm`: c and n are in units of exp(m), and what stays while m moves on is another
+        number.
 
     Example:
       >>> from lstm_jax import lstm, unroll
@@ -110,6 +112,11 @@ def _sizes(cell: Cell, rates: Mapping[str, float]) -> dict[str, int]:
     fields = getattr(state, "_asdict", dict)().items()
     valid = {f: s.size for f, s in fields if hasattr(s, "dtype") and s.dtype != jnp.int32}
     for field in rates:
+        if {"c", "n", "m"} <= valid.keys() and field in ("c", "n", "m"):
+            raise ValueError(
+                f"rates: the {cell.name} cell's {field!r} cannot stay as it was: c and n are in "
+                "units of exp(m), which moves on; 'h' can"
+            )
         if field not in valid:
             raise ValueError(
                 f"rates: the state of the {cell.name} cell has no field {field!r}; it has "
