@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import paper_scale, report
-from benchmarks.compare import WRONG, Refused, gemm_name, joined, measure, regressions
+from benchmarks.compare import Refused, gemm_name, joined, measure, regressions
 from benchmarks.machine import headline, kind, machine, new_file, whole
 from benchmarks.report import RECORDS
 from benchmarks.scaling import measure_scaling
@@ -37,7 +37,7 @@ from benchmarks.shapes import (
     shapes,
 )
 from benchmarks.traces import trace_memory
-from benchmarks.worker import Apart, Here
+from benchmarks.worker import WRONG, Apart, Here
 from lstm_jax.config import refusals
 from lstm_jax.config.flags import Arguments
 from lstm_jax.runtime import gpu_expected

@@ -11,8 +11,6 @@ from benchmarks.process import Ended
 from benchmarks.shapes import JOBS, Row, Shape
 from benchmarks.worker import refusal
 
-WRONG = "does not give our results"
-"""How the reason begins why such a row is missing."""
 SLOWER = 1.3
 """From this ratio to the last record on a row is pointed out."""
 

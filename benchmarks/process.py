@@ -15,6 +15,9 @@ from typing import Any
 
 from benchmarks.machine import ROOT
 
+PATIENCE = (1800.0, 600.0)
+"""Seconds for a worker's first answer, which builds and compiles, and for each later one."""
+
 
 class Ended(Exception):
     """The process is gone; what it said is above on stderr."""
@@ -40,7 +43,7 @@ class Process:
         module: str,
         task: Any,
         env: Mapping[str, str] | None = None,
-        patience: tuple[float, float] = (1800.0, 600.0),
+        patience: tuple[float, float] = PATIENCE,
     ):
         self._patience = patience
         self._process = subprocess.Popen(

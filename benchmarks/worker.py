@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.ceiling import gemm
 from benchmarks.layers import TOLERANCE, Layer, apart, build, example
-from benchmarks.process import Process, serve
+from benchmarks.process import PATIENCE, Process, serve
 from benchmarks.shapes import JOBS, Row, Shape
 from lstm_jax import runtime
 
@@ -120,6 +120,10 @@ def _status(field: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
 
 
+WRONG = "does not give our results"
+"""How the reason begins why such a row is not timed."""
+
+
 def refusal(shape: Shape, far: float, platform: str = "cpu") -> str | None:
     """Why a row is not to be timed: it does not compute what ours computes.
 
@@ -132,9 +136,7 @@ def refusal(shape: Shape, far: float, platform: str = "cpu") -> str | None:
     most = TOLERANCE[shape.dtype, "cpu" if platform == "cpu" else "gpu"]
     if far <= most:
         return None
-    return (
-        f"does not give our results on {shape.label}: apart by {far:.2g}, at most {most:g} allowed"
-    )
+    return f"{WRONG} on {shape.label}: apart by {far:.2g}, at most {most:g} allowed"
 
 
 class Here:
@@ -159,7 +161,7 @@ class Apart(Process):
         shapes: Sequence[Shape],
         folder: Path,
         first: bool,
-        patience: tuple[float, float] = (1800.0, 600.0),
+        patience: tuple[float, float] = PATIENCE,
     ):
         task = [dataclasses.asdict(row), [tuple(shape) for shape in shapes], str(folder), first]
         # compile times are those of compiling, and a GPU's memory is shared among the rows

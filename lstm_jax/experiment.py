@@ -24,8 +24,8 @@ from lstm_jax.config import (
 )
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
-from lstm_jax.record.archive import write_whole
-from lstm_jax.record.opening import CONFIG
+from lstm_jax.record.archive import plain, write_whole
+from lstm_jax.record.opening import CONFIG, require_settings
 from lstm_jax.record.refusal import refuse
 from lstm_jax.record.since import DATA_HASHES
 from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
@@ -149,6 +149,20 @@ def default_workdir(experiment: Any, command_line: CommandLine) -> Path:
 def _own_config(experiment: Any, command_line: CommandLine) -> bool:
     """Whether the user gave a config file of another name."""
     return Path(command_line.config_path).name != Path(experiment.config_path).name
+
+
+def config_of_page(
+    fields: Fields, command_line: CommandLine, workdir: Path, what: str, free: Sequence[str] = ()
+) -> Config:
+    """The settings of a page that is made anew: those on file, and no others.
+
+    what, free: as of `lstm_jax.record.opening.require_settings`, where the command line sets any.
+    """
+    given = command_line.config
+    if command_line.overrides:
+        require_settings(workdir, plain(json.loads(given.to_json())), what, free)
+        return given
+    return config_on_file(fields, workdir) or given
 
 
 def config_on_file(fields: Fields, workdir: Path) -> Config | None:

@@ -26,12 +26,12 @@ from lstm_jax.config import (
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import command_of, config_on_file, default_workdir, this_command
+from lstm_jax.experiment import command_of, config_of_page, default_workdir, this_command
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import held_folder, require_settings
+from lstm_jax.record.opening import held_folder
 from lstm_jax.record.refusal import refuse
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
@@ -60,10 +60,8 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
     config, page_only = command_line.config, command_line.extra["report"]
     workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
     with refusals():
-        if page_only and command_line.overrides:
-            require_settings(workdir, json.loads(config.to_json()), "sweep")
-        elif page_only:
-            config = config_on_file(ablation.fields, workdir) or config
+        if page_only:
+            config = config_of_page(ablation.fields, command_line, workdir, "sweep")
         points = points_of(ablation, config)
         groups = groups_of(ablation, config, points, "sweep", config.num_seeds)
         for group in groups:  # what one of them refuses must not come after an hour

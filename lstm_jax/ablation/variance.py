@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -76,10 +75,8 @@ def variance_shares(
     if len(codes) < 2 or np.ptp(y) == 0:
         return None
     points: dict[tuple[int, ...], list[float]] = {}
-    for point, score in zip(
-        zip(*(c.tolist() for c in codes.values()), strict=True), y, strict=True
-    ):
-        points.setdefault(point, []).append(float(score))
+    for score, *point in zip(y.tolist(), *codes.values(), strict=True):
+        points.setdefault(tuple(point), []).append(score)
     whole = len(points) == np.prod([len(set(column)) for column in codes.values()])
     if whole and len({len(found) for found in points.values()}) == 1:
         return _of_grid(codes, y, np.array([np.mean(found) for found in points.values()]))
@@ -132,8 +129,7 @@ def _of_forest(codes: Codes, y: np.ndarray) -> Shares:
 
 def _middles(column: np.ndarray) -> np.ndarray:
     counts = np.bincount(column)
-    ends = list(itertools.accumulate(counts.tolist()))
-    return ((np.array(ends) - counts / 2) / len(column))[column]
+    return ((np.cumsum(counts) - counts / 2) / len(column))[column]
 
 
 def _sorted(shares: Mapping[str, float]) -> dict[str, float]:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from lstm_jax import runtime
 from lstm_jax.config import Config, Fields, parse_command_line, refusals
-from lstm_jax.experiment import config_on_file, this_command
+from lstm_jax.experiment import config_of_page, this_command
 from lstm_jax.music.page import report
 from lstm_jax.music.problem import data_hash, load_parts
 from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
-from lstm_jax.record.opening import held_folder, require_settings
+from lstm_jax.record.opening import held_folder
 from lstm_jax.record.refusal import differences
 from lstm_jax.record.since import DATA_HASHES
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
@@ -68,11 +68,9 @@ def search(search: Search, argv: Sequence[str]) -> int:
     workdir = Path(command_line.workdir or f"runs/music/{command_line.config_arg or 'odyssey'}")
     page_only = command_line.extra["report"]
     with refusals():
-        kept = plain(json.loads(config.to_json()))
-        if page_only and command_line.overrides:
-            require_settings(workdir, kept, "search", (*FREE_FIELDS, *DATA_HASHES))
-        elif page_only:
-            config = config_on_file(search.fields, workdir) or config
+        if page_only:
+            free = (*FREE_FIELDS, *DATA_HASHES)
+            config = config_of_page(search.fields, command_line, workdir, "search", free)
         settings = settings_of(config)
         if command_line.dry_run:
             return _describe(settings, config, workdir)
@@ -80,6 +78,7 @@ def search(search: Search, argv: Sequence[str]) -> int:
         if not page_only:  # which needs no data
             data_dir = command_line.extra["data_dir"]
             data = load_data(config, data_dir)
+            kept = plain(json.loads(config.to_json()))
             kept["sha256_of_pieces"] = data_hash(config, data_dir)
             with held_folder(workdir, kept, what="search", free=FREE_FIELDS, say=say):
                 status = _run(settings, config, data, workdir)
