@@ -13,8 +13,12 @@ from lstm_jax.tables import PaperRow, format_duration
 from lstm_jax.trial import Hyper
 
 
-def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None) -> str:
+def describe_row(
+    row: str, config: Config, built: Built, paper: PaperRow | None, num_trials: int | None = None
+) -> str:
     """Sizes, weight count against the paper's, lanes, memory and an estimate of the time.
+
+    num_trials: how many of its trials are to be run; all unless given.
 
     Example:
       >>> from configs.adding import FIELDS
@@ -27,7 +31,8 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
     """
     trial = built.trial
     task = trial.task
-    layout = plan(built, config, len(jax.devices()))
+    num_trials = config.num_trials if num_trials is None else num_trials
+    layout = plan(built, config, len(jax.devices()), num_trials)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(trial.network.init, key)
     weights = num_weights(params)
@@ -35,7 +40,7 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
     against = "" if published is None else f" (paper: {published})"
 
     per_device = layout.num_lanes // layout.num_devices
-    turns = -(-config.num_trials // layout.num_lanes)  # how often the lanes are filled
+    turns = -(-num_trials // layout.num_lanes)  # how often the lanes are filled
     seconds_each = layout.ns_per_trial_step * 1e-9 * task.mean_length * per_device * turns
     at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
     at_most += f"{config.max_sequences:,} sequences"
@@ -54,7 +59,7 @@ def describe_row(row: str, config: Config, built: Built, paper: PaperRow | None)
         f"{config.optimizer} at {config.learning_rate:g}",
         f"  task      {task.name}, {task.input_size} inputs, {task.target_size} targets, "
         f"{task.mean_length:g} steps in the mean, {task.length} at most",
-        f"  run       {config.num_trials} trials in {layout.num_lanes} lanes on "
+        f"  run       {num_trials} trials in {layout.num_lanes} lanes on "
         f"{layout.num_devices} devices, {layout.chunk} updates a call, kernel {built.kernel}",
         f"  memory    {per_lane * layout.num_lanes / 1e6:.1f} MB of lane state and sequences",
         f"  time      {at_most}",

@@ -5,7 +5,6 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +24,11 @@ from lstm_jax.config import (
 from lstm_jax.dry_run import describe_row
 from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record.archive import plain, write_whole
-from lstm_jax.record.opening import CONFIG, require_settings
+from lstm_jax.record.opening import CONFIG, SHARES, require_settings
 from lstm_jax.record.refusal import refuse
 from lstm_jax.record.since import DATA_HASHES
-from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, open_row, say, stop_signals
+from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, deal, opened_rows, say, stop_signals
+from lstm_jax.shares import FLAG, Share, share_given
 from lstm_jax.side_by_side import run_rows
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table
 
@@ -71,9 +71,11 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         default_config_path=experiment.config_path,
         arg_names=experiment.args,
         usage=experiment.usage,
+        extra_flags={"share": FLAG},
         check=experiment.check,
     )
     made = runtime.configure()
+    share = share_given(command_line.extra["share"])
     with refusals():
         rows = [
             Row(
@@ -85,14 +87,15 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
             )
             for name, config in row_configs(command_line)
         ]
+        dealt = deal(rows, share)
         if command_line.dry_run:
-            for row in rows:
-                print(describe_row(row.name, row.config, row.built, row.paper))
+            for row in dealt:
+                print(describe_row(row.name, row.config, row.built, row.paper, len(row.numbers)))
                 print(f"  reading   {row.reading}")
             print("\n".join(f"set {s.name}={s.value}: {s.why}" for s in made))
             return 0
         workdir = Path(command_line.workdir or default_workdir(experiment, command_line))
-        return _run_rows(rows, workdir)
+        return _run_rows(dealt, workdir, share, apart=len(rows) > 1)
 
 
 def published(experiment: Experiment, name: str, config: Config) -> PaperRow | None:
@@ -194,18 +197,26 @@ def command_of(experiment: Any, command_line: CommandLine, config: Config) -> st
     return " ".join([start, *map(shlex.quote, settings)])
 
 
-def _run_rows(rows: Sequence[Row], workdir: Path) -> int:
-    paths = [workdir / row.name if len(rows) > 1 else workdir for row in rows]
-    with ExitStack() as opened, stop_signals() as stopped:
-        # All folders are opened first: a refusal of the last row must not come after an hour.
-        folders = [
-            opened.enter_context(open_row(path, row)) for row, path in zip(rows, paths, strict=True)
-        ]
+def _run_rows(rows: Sequence[Row], workdir: Path, share: Share, *, apart: bool) -> int:
+    own = share.workdir(workdir)
+    with opened_rows(rows, workdir, share, apart=apart) as folders, stop_signals() as stopped:
         entries = {row.name: entry for row, entry in run_rows(rows, folders, stopped)}
     if len(entries) < len(rows):
-        return interrupted(workdir)
-    _show([entries[row.name] for row in rows], workdir, paths)
+        return interrupted(own)
+    if rows:
+        folders = [own / row.name if apart else own for row in rows]
+        _show([entries[row.name] for row in rows], own, folders)
+    say_share(share, workdir, sum(len(row.numbers) for row in rows), "trials")
     return 0
+
+
+def say_share(share: Share, workdir: Path, number: int, what: str) -> None:
+    """Says of a share that is through where it is, and how all come together; else nothing."""
+    if share.is_whole:
+        return
+    done = f"{number} {what} in {share.workdir(workdir)}" if number else f"it has no {what}"
+    print(f"\nshare {share} is through: {done}")
+    print(f"with all shares in {workdir / SHARES}:  {this_command(without='--share')}")
 
 
 def _show(entries: Sequence[Entry], workdir: Path, folders: Sequence[Path]) -> None:
@@ -227,6 +238,7 @@ def interrupted(workdir: Path) -> int:
     return INTERRUPTED
 
 
-def this_command() -> str:
-    """What the user typed."""
-    return shlex.join(["python", *sys.orig_argv[1:]])
+def this_command(without: str = "") -> str:
+    """What the user typed, or that without a flag of the form ``--name=value``."""
+    words = ["python", *sys.orig_argv[1:]]
+    return shlex.join(word for word in words if not without or word.split("=")[0] != without)

@@ -65,8 +65,17 @@ class Plan(NamedTuple):
     ns_per_trial_step: float  # nominal
 
 
-def plan(built: Built, config: Config, num_devices: int) -> Plan:
+def vector_of(built: Built) -> int:
+    """Lanes that cost no more than one: a vector of them, where the kernel has them last."""
+    return VECTOR if built.kernel == "lanes" else 1
+
+
+def plan(
+    built: Built, config: Config, num_devices: int, num_trials: int | None = None
+) -> Plan:
     """The layout a configuration asks for, or the one that suits its kernel.
+
+    num_trials: how many of its trials are to be run; all unless given.
 
     Example:
       >>> from configs.adding import FIELDS
@@ -76,8 +85,8 @@ def plan(built: Built, config: Config, num_devices: int) -> Plan:
       >>> plan(build_trial(config), config, num_devices=2).num_lanes
       16
     """
-    vector = VECTOR if built.kernel == "lanes" else 1
-    num_lanes = choose_lanes(config.num_trials, num_devices, config.num_lanes or 0, vector)
+    num_trials = config.num_trials if num_trials is None else num_trials
+    num_lanes = choose_lanes(num_trials, num_devices, config.num_lanes or 0, vector_of(built))
     nominal = NS_PER_TRIAL_STEP[built.kernel]
     chunk = config.chunk or choose_chunk(built.trial, num_lanes // num_devices, nominal)
     return Plan(num_devices, num_lanes, chunk, nominal)

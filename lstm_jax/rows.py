@@ -7,7 +7,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,20 +23,24 @@ from lstm_jax.inspect.tensorboard import RunBoard
 from lstm_jax.keeping import WeightKeeper
 from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
-from lstm_jax.plan import plan
+from lstm_jax.plan import BLOCK, plan, vector_of
 from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine, print_above
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import OF_TRIALS
 from lstm_jax.record.provenance import sessions_on_file, total
+from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import writing
 from lstm_jax.runner import Progress, TrialRecord, run_trials
+from lstm_jax.shares import WHOLE, Share, gather, share_folders
 from lstm_jax.summary import summarize
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown
 from lstm_jax.trial import TrialState
 
 FREE_FIELDS = ("num_lanes", "chunk", "rows")
 """Config fields that change no result: a resumed run may differ in them."""
+PICTURE = "curves.png"
+"""The learning curves of a row, made when its trials are through."""
 INTERRUPTED = 130
 """The exit status of a run stopped by Ctrl-C or a termination signal, after saving."""
 
@@ -49,6 +53,40 @@ class Row(NamedTuple):
     built: Built
     paper: PaperRow | None
     reading: str
+    dealt: tuple[int, ...] | None = None  # the trials of a share of it
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The trials to be run: all, unless it is a share."""
+        return range(self.config.num_trials) if self.dealt is None else self.dealt
+
+
+def deal(rows: Sequence[Row], share: Share) -> list[Row]:
+    """The rows with the trials that are a share's; rows of which it has none are left out.
+
+    Trials that take no longer together than one, a block of lanes, stay together; the blocks of
+    all rows are dealt out in turn.
+
+    Example:
+      >>> from configs.adding import get_config
+      >>> from lstm_jax.build import build_trial
+      >>> config = get_config("t100")
+      >>> config.num_trials = 40
+      >>> row = Row("t100", config, build_trial(config), None, "")
+      >>> [(row.name, row.numbers[0], len(row.numbers)) for row in deal([row], Share(2, 3))]
+      [('t100', 16, 16)]
+    """
+    if share.is_whole:
+        return list(rows)
+    blocks = []
+    for place, row in enumerate(rows):
+        size = BLOCK if vector_of(row.built) > 1 else 1
+        numbers = range(row.config.num_trials)
+        blocks += [(place, numbers[start : start + size]) for start in numbers[::size]]
+    dealt: dict[int, tuple[int, ...]] = {}
+    for place, numbers in share.of(blocks):
+        dealt[place] = (*dealt.get(place, ()), *numbers)
+    return [rows[place]._replace(dealt=numbers) for place, numbers in dealt.items()]
 
 
 def count_weights(built: Built) -> int:
@@ -75,6 +113,47 @@ def open_row(path: Path, row: Row, *, free_fields: Sequence[str] = FREE_FIELDS) 
     )
 
 
+@contextmanager
+def opened_rows(
+    rows: Sequence[Row],
+    workdir: Path,
+    share: Share = WHOLE,
+    *,
+    apart: bool = True,
+    free_fields: Sequence[str] = FREE_FIELDS,
+) -> Iterator[list[RunFolder]]:
+    """The folders of the rows that a command runs, and in them what shares have finished.
+
+    All are opened before any row is run: a refusal of the last row must not come after an hour.
+
+    Args:
+      rows: as dealt to the share.
+      workdir: of the whole.
+      share: whose rows they are.
+      apart: whether each row has a folder in the workdir, as where there are several.
+      free_fields: config fields that may differ from those on file.
+
+    Raises:
+      RunFolderError: for a folder that cannot be used, a share's included.
+    """
+
+    def opened(folder: Path, row: Row) -> RunFolder:
+        return open_row(folder / row.name if apart else folder, row, free_fields=free_fields)
+
+    with ExitStack() as stack:
+        folders = [stack.enter_context(opened(share.workdir(workdir), row)) for row in rows]
+        for path in share_folders(workdir) if share.is_whole else ():
+            for row, folder in zip(rows, folders, strict=True):
+                if not (path / row.name if apart else path).is_dir():
+                    continue  # its share has none of the row's trials
+                with opened(path, row) as part:
+                    taken = gather(folder, read_run(part.path), path.name, say)
+                if taken:
+                    say(f"{row.name}: {taken} trials of {part.path}")
+                    (folder.path / PICTURE).unlink(missing_ok=True)
+        yield folders
+
+
 def run_row(
     row: Row,
     folder: RunFolder,
@@ -85,8 +164,8 @@ def run_row(
 
     devices: on which; all there are unless given.
     """
-    num_trials = row.config.num_trials
-    if folder.is_complete(num_trials):
+    picture = folder.path / PICTURE
+    if folder.is_complete(row.numbers) and picture.exists():
         return _finish(row, folder)
     snapshot = _load_snapshot(folder)
     start_step = snapshot.clock * row.built.trial.batch_size if snapshot else 0
@@ -95,15 +174,15 @@ def run_row(
     with (
         writing(tb),
         RunBoard(
-            tb, row.name, num_trials, config=plain, paper=row.paper, start_step=start_step
+            tb, row.name, len(row.numbers), config=plain, paper=row.paper, start_step=start_step
         ) as board,
     ):
         for record in folder.trials():
             board.log_trial(record)
         # A row that is given more trials gets a new picture.
-        (folder.path / "curves.png").unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
         _train(row, folder, board, snapshot, stopped, lane_mesh(devices))
-        if not folder.is_complete(num_trials):
+        if not folder.is_complete(row.numbers):
             return None
         table = comparison_markdown([entry_of(row, folder)])
         board.log_text("run", _run_text(row, folder, table))
@@ -112,7 +191,7 @@ def run_row(
 
 def _finish(row: Row, folder: RunFolder) -> Entry:
     """What is made from the records; again after a kill in the midst of it."""
-    picture = folder.path / "curves.png"
+    picture = folder.path / PICTURE
     if not picture.exists():
         with writing(picture):
             plot_learning_curves(
@@ -137,7 +216,8 @@ def _run_text(row: Row, folder: RunFolder, table: str = "") -> str:
 
 def entry_of(row: Row, folder: RunFolder) -> Entry:
     """The line of the table that the records of a row come to."""
-    records = folder.trials()[: row.config.num_trials]
+    numbers = set(row.numbers)
+    records = [record for record in folder.trials() if record["trial"] in numbers]
     cost = training_cost(folder.path)
     steps = cost["trained_sequences"] * row.built.trial.task.mean_length
     extra: dict[str, Any] = {"wall_s": cost["wall_seconds"], "reading": row.reading}
@@ -155,7 +235,7 @@ def _train(
     mesh: Mesh,
 ) -> None:
     config, trial = row.config, row.built.trial
-    layout = plan(row.built, config, int(mesh.devices.size))
+    layout = plan(row.built, config, int(mesh.devices.size), len(row.numbers))
     own = source_hash(config.cell)
     folder.write_provenance(
         **({"cell_sha256": own} if own else {}),
@@ -179,7 +259,7 @@ def _train(
     if done or snapshot:
         line.say(f"{row.name}: going on in {folder.path}; {len(done)} trials finished before")
     else:
-        line.say(f"{row.name}: {config.num_trials} trials, records in {folder.path}")
+        line.say(f"{row.name}: {len(row.numbers)} trials, records in {folder.path}")
 
     def finish(record: TrialRecord, state: TrialState) -> None:
         # Both go first: a trial on file is never run again, so its curve must be there.
@@ -221,6 +301,7 @@ def _train(
             on_chunk=after_chunk,
             should_stop=stopped,
             mesh=mesh,
+            numbers=row.numbers,
         )
     finally:
         line.close()

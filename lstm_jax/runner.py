@@ -32,7 +32,7 @@ class Progress(NamedTuple):
     """Where a run stands after a chunk."""
 
     step: int  # training sequences each lane has gone through, all sessions
-    num_trials: int
+    num_trials: int  # to be run here
     finished: list[TrialRecord]
     running: dict[int, int]  # trial: training sequences so far
     errors: dict[int, float]  # trial: mean error over its last chunk
@@ -60,6 +60,7 @@ def run_trials(
     on_chunk: Callable[[Progress, Callable[[], Snapshot]], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     mesh: Mesh | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[TrialRecord]:
     """Runs trials 0 .. num_trials-1 to their ends, `num_lanes` at a time.
 
@@ -83,6 +84,7 @@ def run_trials(
       on_chunk: called after each chunk with the progress and a function that takes a snapshot.
       should_stop: asked after each chunk; True ends the run early, after a snapshot is possible.
       mesh: the devices; all there are by default.
+      numbers: which of the N trials; all by default.
 
     Returns:
       The records of all finished trials, in order of their numbers.
@@ -117,7 +119,8 @@ def run_trials(
         for n in set(curves.trials()) - set(lanes.numbers.tolist()):
             curves.drop(n)
     taken = finished.keys() | set(lanes.numbers.tolist())
-    queue = deque(n for n in range(num_trials) if n not in taken)
+    numbers = range(num_trials) if numbers is None else numbers
+    queue = deque(n for n in numbers if n not in taken)
     evaluate = jax.jit(
         lambda state: trial.evaluate(state.params, trial.test_key(state), num_test, state.trial)
     )
@@ -145,7 +148,7 @@ def run_trials(
         if on_chunk is not None:
             progress = Progress(
                 step=lanes.clock * trial.batch_size,
-                num_trials=num_trials,
+                num_trials=len(numbers),
                 finished=[finished[n] for n in sorted(finished)],
                 running=lanes.running(),
                 errors={n: float(e.mean()) for n, e in errors.items() if len(e)},

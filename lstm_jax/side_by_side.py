@@ -50,7 +50,7 @@ def run_rows(
     """
     jobs: deque[Job] = deque()
     for row, folder in zip(rows, folders, strict=True):
-        if not folder.is_complete(row.config.num_trials):
+        if not folder.is_complete(row.numbers):
             jobs.append((row, folder))
         elif (entry := run_row(row, folder, stopped)) is not None:
             yield row, entry

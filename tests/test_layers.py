@@ -53,6 +53,7 @@ SHELL = (
     "progress",
     "dry_run",
     "inspect",
+    "shares",
     "rows",
     "side_by_side",
     "report",

@@ -18,12 +18,12 @@ class Folder:
     def __init__(self, complete=False):
         self.complete = complete
 
-    def is_complete(self, num_trials):
+    def is_complete(self, trials):
         return self.complete
 
 
 def rows_of(names) -> Any:
-    return [SimpleNamespace(name=name, config=SimpleNamespace(num_trials=1)) for name in names]
+    return [SimpleNamespace(name=name, numbers=range(1)) for name in names]
 
 
 def run(monkeypatch, names, work, stopped=lambda: False, folders: Any = None):

@@ -6,14 +6,13 @@ import gc
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import jax
 
 from lstm_jax import runtime
 from lstm_jax.config import refusals
-from lstm_jax.experiment import interrupted
+from lstm_jax.experiment import interrupted, say_share
 from lstm_jax.paper.command_line import Request, parse
 from lstm_jax.paper.estimates import estimate, runs_on_file
 from lstm_jax.paper.records import (
@@ -32,7 +31,7 @@ from lstm_jax.progress import print_above
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report import results_table_markdown, write_report
 from lstm_jax.report.grids import own_rows
-from lstm_jax.rows import FREE_FIELDS, Row, open_row, say, stop_signals
+from lstm_jax.rows import FREE_FIELDS, Row, deal, opened_rows, say, stop_signals
 from lstm_jax.side_by_side import devices_each, run_rows
 from lstm_jax.tables import Entry, format_count, format_duration, format_paper_mean, format_ratio
 
@@ -61,6 +60,7 @@ def main(paper: Paper, argv: Sequence[str] | None = None) -> int:
             build_row(item, num_trials=request.num_trials, max_sequences=request.max_sequences)
             for item in request.items.values()
         ]
+        rows = deal(rows, request.share)
         return _describe(rows, request) if request.dry_run else _run(rows, request)
 
 
@@ -112,8 +112,7 @@ def _describe(rows: Sequence[Row], request: Request) -> int:
     on_file = runs_on_file(results_folder(request.paper, ""), list(request.items))
     num_devices = devices_each(len(rows))
     estimates = [
-        estimate(row, item, on_file.get(row.name), num_devices)
-        for row, item in zip(rows, request.items.values(), strict=True)
+        estimate(row, request.items[row.name], on_file.get(row.name), num_devices) for row in rows
     ]
     if request.json:
         print(json.dumps([line.as_json() for line in estimates], indent=1))
@@ -121,7 +120,7 @@ def _describe(rows: Sequence[Row], request: Request) -> int:
     for line in estimates:
         print(line)
     known = [line.expected_seconds for line in estimates if line.expected_seconds is not None]
-    at_once = min(jax.device_count() // num_devices, len(rows))
+    at_once = max(1, min(jax.device_count() // num_devices, len(rows)))
     time = max([sum(known) / at_once, *known])
     print(
         f"{len(rows)} rows, {sum(line.num_trials for line in estimates)} trials, "
@@ -134,19 +133,18 @@ def _describe(rows: Sequence[Row], request: Request) -> int:
 def _run(rows: Sequence[Row], request: Request) -> int:
     workdir = Path(request.workdir)
     lines: dict[str, str] = {}
-    with ExitStack() as opened, stop_signals() as stopped:
-        # All folders are opened first: a refusal of the last row must not come after an hour.
-        folders = [
-            opened.enter_context(open_row(workdir / row.name, row, free_fields=FREE))
-            for row in rows
-        ]
+    opened = opened_rows(rows, workdir, request.share, free_fields=FREE)
+    with opened as folders, stop_signals() as stopped:
         for row, entry in run_rows(rows, folders, stopped):
             lines[row.name] = result_line(row.name, entry)
             print_above(f"{lines[row.name]}   [{len(lines)} of {len(rows)}]")
             jax.clear_caches()  # the programs of 39 rows would add up
             gc.collect()
     if len(lines) < len(rows):
-        return interrupted(workdir)
+        return interrupted(request.share.workdir(workdir))
+    if not request.share.is_whole:
+        say_share(request.share, workdir, sum(len(row.numbers) for row in rows), "trials")
+        return 0
     _show(request, rows, lines)
     _report(request)
     return 0

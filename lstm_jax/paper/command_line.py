@@ -11,6 +11,7 @@ from lstm_jax.config import MOST_STEPS, ConfigError, Field, check_value, refusal
 from lstm_jax.config.fields import no_such
 from lstm_jax.config.flags import Arguments
 from lstm_jax.paper.selection import GROUPS, Item, Paper, choose, items_of, smoke_of
+from lstm_jax.shares import FLAG, Share, share_given
 
 MODES = ("dry_run", "report", "export", "check")
 
@@ -28,6 +29,7 @@ class Request(NamedTuple):
     report: bool
     export: str | None  # "": to the folder that belongs to the paper
     check: str | None
+    share: Share
 
 
 def parse(paper: Paper, argv: Sequence[str]) -> Request:
@@ -71,6 +73,7 @@ def _request(paper: Paper, argv: Sequence[str]) -> Request:
         given.report,
         given.export,
         given.check,
+        share_given(given.share),
     )
 
 
@@ -89,10 +92,11 @@ def _flags(paper: Paper, argv: Sequence[str]) -> argparse.Namespace:
         "rows": ("NAMES", f"{', '.join(GROUPS)} (the default) or names of rows"),
         "workdir": ("DIR", f"run folder, runs/{paper.name} unless given; the same command goes on"),
         "max_sequences": ("N", "a cap for every row, where its own is higher"),
+        "share": ("K/N", FLAG.meaning),
     }
+    defaults = {"trials": "paper", "share": FLAG.default}
     for name, (form, meaning) in values.items():
-        default = "paper" if name == "trials" else None
-        parser.add_argument(f"--{name}", metavar=form, help=meaning, default=default)
+        parser.add_argument(f"--{name}", metavar=form, help=meaning, default=defaults.get(name))
     switches = {
         "dry_run": "print weights, lanes and expected time of each row; run nothing",
         "json": "with --dry_run: one JSON list",

@@ -54,14 +54,15 @@ def estimate(row: Row, item: Item, run: RowRecords | None, num_devices: int) -> 
     the cap now) and what a trial-step costs. None: the paper's number of sequences and a nominal
     cost are taken, where the paper gives one.
     """
-    layout = plan(row.built, row.config, num_devices)
-    cost, busy = _cost(run, layout.num_devices), row.config.num_trials
+    num_trials = len(row.numbers)
+    layout = plan(row.built, row.config, num_devices, num_trials)
+    cost, busy = _cost(run, layout.num_devices), num_trials
     measured = run is not None and cost is not None
     sequences = _on_file(run, row) if run is not None else _published_sequences(row)
     if cost is None:
         cost = layout.ns_per_trial_step / layout.num_devices
         # Idle lanes cost as much as others.
-        busy = -(-row.config.num_trials // layout.num_lanes) * layout.num_lanes
+        busy = -(-num_trials // layout.num_lanes) * layout.num_lanes
     seconds = None
     if sequences is not None:
         seconds = round(1e-9 * cost * busy * sequences * row.built.trial.task.mean_length, 1)
@@ -71,7 +72,7 @@ def estimate(row: Row, item: Item, run: RowRecords | None, num_devices: int) -> 
         item.arg,
         count_weights(row.built),
         item.paper.num_weights,
-        row.config.num_trials,
+        num_trials,
         layout.num_lanes,
         row.config.max_sequences,
         seconds,

@@ -18,7 +18,7 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +144,9 @@ class RunFolder:
         """The finished trials, by number."""
         return self._records.records()
 
-    def is_complete(self, num_trials: int) -> bool:
-        """Whether trials 0 to num_trials - 1 are all on file."""
-        return self._records.is_complete(num_trials)
+    def is_complete(self, trials: int | Iterable[int]) -> bool:
+        """Whether these trials are all on file; of a number n, trials 0 to n - 1."""
+        return self._records.is_complete(trials)
 
     def finalise(self) -> None:
         """Sorts trials.jsonl by trial, so that its bytes do not tell the order of finishing."""
@@ -241,13 +241,32 @@ class RunFolder:
         said = {"device_kind": device_kind, "num_devices": num_devices, "command": command, **more}
         self._session |= plain({name: value for name, value in said.items() if value is not None})
         self._session["wall_seconds"] = round(time.monotonic() - self._start_clock, 3)
-        sessions = [*self._earlier_sessions, self._session]
-        seconds = round(total(sessions, "wall_seconds"), 3)
-        self._replace(PROVENANCE, pretty({"total_wall_seconds": seconds, "sessions": sessions}))
+        self._write_sessions()
 
     def provenance(self) -> dict[str, Any]:
         """What this session's entry says so far; empty before the first `write_provenance`."""
         return dict(self._session)
+
+    def add_sessions(self, sessions: Sequence[Mapping[str, Any]], share: str) -> None:
+        """Takes over what trials ran on that were run elsewhere; before this session's own entry.
+
+        sessions: of provenance.json there; those that are here already, by their start, are
+        replaced. share: what they are told by.
+        """
+        new = [{"share": share, **session} for session in sessions]
+        starts = {session.get("start") for session in new}
+        earlier = self._earlier_sessions if self._session else self._read_sessions()
+        self._earlier_sessions = [
+            session
+            for session in earlier
+            if session.get("share") != share or session.get("start") not in starts
+        ] + new
+        self._write_sessions()
+
+    def _write_sessions(self) -> None:
+        sessions = [*self._earlier_sessions, *([self._session] if self._session else [])]
+        seconds = round(total(sessions, "wall_seconds"), 3)
+        self._replace(PROVENANCE, pretty({"total_wall_seconds": seconds, "sessions": sessions}))
 
     def _read_sessions(self) -> list[dict[str, Any]]:
         file = self.path / PROVENANCE

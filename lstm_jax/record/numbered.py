@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,10 @@ class NumberedRecords:
         """The finished trials, by number."""
         return [json.loads(self._lines[trial]) for trial in sorted(self._lines)]
 
-    def is_complete(self, num_trials: int) -> bool:
-        """Whether trials 0 to num_trials - 1 are all on file."""
-        return all(trial in self._lines for trial in range(num_trials))
+    def is_complete(self, trials: int | Iterable[int]) -> bool:
+        """Whether these trials are all on file; of a number n, trials 0 to n - 1."""
+        numbers = range(trials) if isinstance(trials, int) else trials
+        return all(trial in self._lines for trial in numbers)
 
     def finalise(self) -> None:
         """Sorts the file by number, so that its bytes do not tell the order of finishing."""

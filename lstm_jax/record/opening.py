@@ -19,6 +19,8 @@ except ImportError:  # not a POSIX system: no lock, said once when a folder is o
 
 FORMAT = "lstm_jax run 1"
 CONFIG, LOCK = "config.json", ".lock"
+SHARES = "shares"
+"""The folder in a run's that holds the shares which other machines ran (`lstm_jax.shares`)."""
 
 
 def make_folder(path: Path, names: Iterable[str]) -> None:
@@ -37,7 +39,7 @@ def make_folder(path: Path, names: Iterable[str]) -> None:
     if not os.access(path, os.W_OK | os.X_OK):
         refuse(path, "cannot be written; give another --workdir")
     # A kill before config.json was in place leaves a lock and an unfinished file.
-    ours = {LOCK, *(beside(path / name).name for name in names)}
+    ours = {LOCK, SHARES, *(beside(path / name).name for name in names)}
     foreign = [name for name in found if name not in ours]
     if foreign and CONFIG not in found:
         refuse(
