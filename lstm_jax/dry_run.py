@@ -31,7 +31,8 @@ def describe_row(
     """
     trial = built.trial
     task = trial.task
-    num_trials = config.num_trials if num_trials is None else num_trials
+    if num_trials is None:
+        num_trials = int(config.num_trials)
     layout = plan(built, config, len(jax.devices()), num_trials)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(trial.network.init, key)

@@ -214,7 +214,8 @@ def say_share(share: Share, workdir: Path, number: int, what: str) -> None:
     """Says of a share that is through where it is, and how all come together; else nothing."""
     if share.is_whole:
         return
-    done = f"{number} {what} in {share.workdir(workdir)}" if number else f"it has no {what}"
+    counted = f"{number} {what.removesuffix('s') if number == 1 else what}"
+    done = f"{counted} in {share.workdir(workdir)}" if number else f"it has no {what}"
     print(f"\nshare {share} is through: {done}")
     print(f"with all shares in {workdir / SHARES}:  {this_command(without='--share')}")
 

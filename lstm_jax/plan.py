@@ -70,9 +70,7 @@ def vector_of(built: Built) -> int:
     return VECTOR if built.kernel == "lanes" else 1
 
 
-def plan(
-    built: Built, config: Config, num_devices: int, num_trials: int | None = None
-) -> Plan:
+def plan(built: Built, config: Config, num_devices: int, num_trials: int | None = None) -> Plan:
     """The layout a configuration asks for, or the one that suits its kernel.
 
     num_trials: how many of its trials are to be run; all unless given.
@@ -85,7 +83,8 @@ def plan(
       >>> plan(build_trial(config), config, num_devices=2).num_lanes
       16
     """
-    num_trials = config.num_trials if num_trials is None else num_trials
+    if num_trials is None:
+        num_trials = int(config.num_trials)
     num_lanes = choose_lanes(num_trials, num_devices, config.num_lanes or 0, vector_of(built))
     nominal = NS_PER_TRIAL_STEP[built.kernel]
     chunk = config.chunk or choose_chunk(built.trial, num_lanes // num_devices, nominal)

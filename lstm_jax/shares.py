@@ -35,25 +35,25 @@ class Share(NamedTuple):
     """
 
     number: int = 1
-    count: int = 1
+    total: int = 1
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.total}"
 
     @property
     def is_whole(self) -> bool:
         """Whether it is all there is."""
-        return self.count == 1
+        return self.total == 1
 
     def of(self, parts: _Parts) -> _Parts:
         """Every N-th of the parts, from the K-th on."""
-        return parts[self.number - 1 :: self.count]  # pyright: ignore[reportReturnType]
+        return parts[self.number - 1 :: self.total]  # pyright: ignore[reportReturnType]
 
     def workdir(self, workdir: Path) -> Path:
         """Where the share keeps what the whole keeps in `workdir`."""
         if self.is_whole:
             return workdir
-        return workdir / SHARES / f"{self.number}-of-{self.count}"
+        return workdir / SHARES / f"{self.number}-of-{self.total}"
 
 
 WHOLE = Share()
@@ -64,11 +64,11 @@ def share_of(text: str) -> Share | None:
 
     Example:
       >>> share_of("2/4"), share_of("5/4"), share_of("half")
-      (Share(number=2, count=4), None, None)
+      (Share(number=2, total=4), None, None)
     """
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    number, count = map(int, found.groups()) if found else (0, 0)
-    return Share(number, count) if 1 <= number <= count else None
+    number, total = map(int, found.groups()) if found else (0, 0)
+    return Share(number, total) if 1 <= number <= total else None
 
 
 FLAG = Field(

@@ -11,13 +11,14 @@ from scipy import stats
 
 from configs import ablation as settings
 from experiments.ablation import ABLATION
-from lstm_jax.ablation import main
+from lstm_jax.ablation import command, main
 from lstm_jax.ablation.analysis import best, compare, point_results
 from lstm_jax.ablation.axes import Axis, grid, parse_axis, sample
 from lstm_jax.ablation.command import PAGE, RECORDS
 from lstm_jax.ablation.design import cell_values, config_of, groups_of, points_of
 from lstm_jax.ablation.page import markdown
 from lstm_jax.ablation.pictures import heat_map, short
+from lstm_jax.ablation.running import line_of, load
 from lstm_jax.ablation.variance import variance_shares
 from lstm_jax.cells import CELLS
 from lstm_jax.config import ConfigError, make_config
@@ -405,6 +406,36 @@ def test_what_is_on_file_is_not_run_again_and_what_is_lost_is(swept, tmp_path, c
     run_tiny(tmp_path)
     assert capsys.readouterr().out.count("on file") == 3
     assert lines_of(tmp_path) == lines_of(swept)
+
+
+def test_shares_of_a_sweep_come_together(swept, tmp_path, monkeypatch, capsys):
+    """Both stages: the second begins where every share's part of the first is there."""
+    made, ran = load(swept / RECORDS), []
+
+    def run_group(group, should_stop):
+        ran.append((group.stage, group.points[0].cell))
+        return dict(line_of(group, made) or {})
+
+    monkeypatch.setattr(command, "GROUPS", command.GROUPS._replace(run=run_group))
+
+    def run(*share):
+        assert main(ABLATION, [*TINY, f"--workdir={tmp_path}", *share]) == 0
+        done, ran[:] = list(ran), []
+        return done, capsys.readouterr()
+
+    cells = [line["points"][0]["cell"] for line in made[:2]]
+    done, said = run("--share=1/2")
+    assert done == [("sweep", cells[0])]
+    assert "1 of 2 groups of the sweep are other shares'" in said.err
+    assert "share 1/2 is through: 1 group in" in said.out
+    done, _ = run("--share=2/2")
+    assert done == [("sweep", cells[1]), ("confirm", cells[1])]
+    assert run("--share=1/2")[0] == [("confirm", cells[0])]
+    done, said = run()
+    assert done == [] and said.out.count("of a share") == 4
+    assert lines_of(tmp_path) == lines_of(swept)
+    assert (tmp_path / "ablation.md").read_text() == (swept / "ablation.md").read_text()
+    assert run()[1].out.count("on file") == 4
 
 
 def test_another_sweep_is_refused_its_folder(swept, capsys):

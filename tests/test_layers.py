@@ -60,6 +60,7 @@ SHELL = (
     "interop",
     "nnx",
     "experiment",
+    "group_runs",
     "fitting",
     "language",
     "paper",

@@ -258,6 +258,11 @@ def test_a_trial_that_has_ended_keeps_its_last_value():
 SMALL = ["--config.T=11", "--config.num_trials=2", "--config.max_sequences=64"]
 
 
+def run_with(monkeypatch, run):
+    """Has the command run its groups so."""
+    monkeypatch.setattr(command, "GROUPS", command.GROUPS._replace(run=run))
+
+
 def test_error_flow_runs_resumes_and_reports(tmp_path, monkeypatch, capsys, standard_promotion):
     del standard_promotion  # optax.adam
     argv = ["--config=configs/error_flow.py:smoke", f"--workdir={tmp_path}", *SMALL]
@@ -278,7 +283,7 @@ def test_error_flow_runs_resumes_and_reports(tmp_path, monkeypatch, capsys, stan
     # A kill in the midst of the last line: that group, and no other, runs again.
     file, again = tmp_path / "groups.jsonl", []
     file.write_text(file.read_text()[:-100])
-    monkeypatch.setattr(command, "run_group", lambda group, _: again.append(group.name) or lines[1])
+    run_with(monkeypatch, lambda group, _: again.append(group.name) or lines[1])
     assert main(FLOW, argv) == 0 and again == ["lstm97"]
     assert [json.loads(line) for line in file.read_text().splitlines()] == lines
     assert len(json.loads((tmp_path / "provenance.json").read_text())["sessions"]) == 2
@@ -286,7 +291,7 @@ def test_error_flow_runs_resumes_and_reports(tmp_path, monkeypatch, capsys, stan
     def refuse(*_):
         raise AssertionError("nothing is left to run")
 
-    monkeypatch.setattr(command, "run_group", refuse)
+    run_with(monkeypatch, refuse)
     assert main(FLOW, argv) == 0
     capsys.readouterr()
     assert main(FLOW, ["--report", f"--workdir={tmp_path}"]) == 0  # with the settings on file
@@ -300,16 +305,16 @@ def test_error_flow_runs_resumes_and_reports(tmp_path, monkeypatch, capsys, stan
 def test_drift_runs_and_a_stop_loses_no_finished_group(tmp_path, monkeypatch, capsys):
     argv = ["--config=configs/drift.py:smoke", f"--workdir={tmp_path}"]
     argv += ["--config.max_sequences=60", "--config.probe_at=20,40", "--config.num_trials=2"]
-    true_run = command.run_group
+    true_run = command.GROUPS.run
 
     def stop_in_second(group, should_stop):
         return None if group.name.endswith("no_input_bias") else true_run(group, should_stop)
 
-    monkeypatch.setattr(command, "run_group", stop_in_second)
+    run_with(monkeypatch, stop_in_second)
     assert main(DRIFT, argv) == command.INTERRUPTED
     said = capsys.readouterr().err
     assert "stopped; every finished group is in" in said and "the same command goes on:" in said
-    monkeypatch.setattr(command, "run_group", true_run)
+    run_with(monkeypatch, true_run)
     assert main(DRIFT, argv) == 0
     out, _ = capsys.readouterr()
     assert out.count("as published") == 4 and out.count("no input-gate bias") == 4

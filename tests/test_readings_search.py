@@ -255,7 +255,8 @@ def test_what_is_on_file_is_not_run_again(searched, tmp_path, monkeypatch, capsy
     def run(group, built, stopped):
         ran.append(group.name)
         (record,) = trials(9_000)
-        return group.identity() | {"records": [record | {"reading": "ranges=swapped"}]}
+        line = {"wall_s": 1.0, "records": [record | {"reading": "ranges=swapped"}]}
+        return group.identity() | line
 
     monkeypatch.setattr(command, "run_group", run)
     flags = [*SMALL, "--factors=init_scale,ranges", f"--workdir={workdir}"]

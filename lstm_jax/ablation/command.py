@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +25,27 @@ from lstm_jax.config import (
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import command_of, config_of_page, default_workdir, this_command
+from lstm_jax.experiment import command_of, config_of_page, default_workdir, say_share
+from lstm_jax.group_runs import GroupKind, held_shares
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
-from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import held_folder
+from lstm_jax.record.opening import SHARES
 from lstm_jax.record.refusal import refuse
 from lstm_jax.report.pictures import png_of
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.shares import FLAG, Share, share_given
 from lstm_jax.tables import format_duration
 
 RECORDS = "groups.jsonl"
 PAGE = "ablation.md"
+GROUPS = GroupKind[Group](
+    name=lambda group: f"{_name(group):44}",
+    file=lambda workdir, group: workdir / RECORDS,
+    load=load,
+    find=line_of,
+    run=run_group,
+)
 
 
 def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
@@ -53,11 +60,12 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         default_config_path=ablation.config_path,
         arg_names=ablation.args,
         usage=ablation.usage,
-        extra_flags={"report": Field(False, "the page anew, from the records")},
+        extra_flags={"share": FLAG, "report": Field(False, "the page anew, from the records")},
         check=lambda config: _check(ablation, config),
     )
     runtime.configure()
     config, page_only = command_line.config, command_line.extra["report"]
+    share = share_given(command_line.extra["share"])
     workdir = Path(command_line.workdir or default_workdir(ablation, command_line))
     with refusals():
         if page_only:
@@ -67,9 +75,12 @@ def main(ablation: Ablation, argv: Sequence[str] | None = None) -> int:
         for group in groups:  # what one of them refuses must not come after an hour
             build_trial(group.config)
         if command_line.dry_run:
-            return _describe(groups, config, workdir)
-        if not page_only and not _run(ablation, config, groups, points, workdir):
+            return _describe(share.of(groups), config, share.workdir(workdir))
+        if not page_only and not _run(ablation, config, groups, points, workdir, share):
             return INTERRUPTED
+        if not page_only and not share.is_whole:
+            say_share(share, workdir, len(load(share.workdir(workdir) / RECORDS)), "groups")
+            return 0
         return _report(config, command_of(ablation, command_line, config), workdir)
 
 
@@ -83,15 +94,14 @@ def _check(ablation: Ablation, config: Config) -> None:
 
 
 def _describe(groups: Sequence[Group], config: Config, workdir: Path) -> int:
-    lines, total, trials = load(workdir / RECORDS), 0.0, 0
-    for group in groups:
+    total, trials = 0.0, 0
+    for group, line in zip(groups, GROUPS.on_file(groups, workdir), strict=True):
         seconds = _most_seconds(group)
-        on_file = line_of(group, lines) is not None
-        total += 0.0 if on_file else seconds
+        total += 0.0 if line else seconds
         trials += group.num_trials
         print(
             f"{_name(group):44} {len(group.points):4} points {group.num_trials:5} trials  "
-            + ("done" if on_file else f"at most about {format_duration(seconds)}")
+            + ("done" if line else f"at most about {format_duration(seconds)}")
         )
     cells = len({(p.task, p.recipe, p.cell) for group in groups for p in group.points})
     confirm = f", then {cells * config.confirm_seeds:,} fresh ones" if config.confirm_seeds else ""
@@ -121,41 +131,27 @@ def _run(
     groups: Sequence[Group],
     points: Sequence[Point],
     workdir: Path,
+    share: Share,
 ) -> bool:
-    """Both stages; whether they came to their ends."""
-    file = workdir / RECORDS
-    settings = json.loads(config.to_json())
-    with held_folder(workdir, settings, what="sweep", say=say), stop_signals() as stopped:
-        if not _run_groups(groups, file, stopped):
+    """Both stages, of a share of the groups each; whether they came to their ends."""
+    settings, own = json.loads(config.to_json()), share.workdir(workdir)
+    with held_shares(workdir, share, settings, "sweep") as shares, stop_signals() as stopped:
+        theirs = shares if share.is_whole else ()
+        if not GROUPS.run_all(share.of(groups), own, theirs, stopped):
             return False
         if not config.confirm_seeds:
             return True
-        on_file = load(file)
-        chosen = _best_points(points, [line for g in groups if (line := line_of(g, on_file))])
+        on_file = [line for line in GROUPS.on_file(groups, own, workdir, *shares) if line]
+        missing = len(groups) - len(on_file)
+        if missing:
+            say(
+                f"{missing} of {len(groups)} groups of the sweep are other shares' and not in "
+                f"{workdir / SHARES} yet; the same command goes on from there with fresh seeds"
+            )
+            return True
+        chosen = _best_points(points, on_file)
         fresh = groups_of(ablation, config, chosen, "confirm", config.confirm_seeds)
-        return _run_groups(fresh, file, stopped)
-
-
-def _run_groups(groups: Sequence[Group], file: Path, stopped: Callable[[], bool]) -> bool:
-    on_file = load(file)
-    for number, group in enumerate(groups, start=1):
-        where = f"[{number} of {len(groups)}]"
-        line = line_of(group, on_file)
-        if line is None:
-            line = run_group(group, stopped)
-            if line is None:
-                say(f"stopped; every finished group is in {file}")
-                say(f"the same command goes on:  {this_command()}")
-                return False
-            append_line(file, line)
-            jax.clear_caches()  # the programs of all groups would add up
-            gc.collect()
-            took = format_duration(line["wall_s"])
-        else:
-            took = "on file"
-        solved = sum(record["status"] == "SOLVED" for record in line["records"])
-        print(f"{_name(group):44} solved {solved}/{group.num_trials}  {took}  {where}", flush=True)
-    return True
+        return GROUPS.run_all(share.of(fresh), own, theirs, stopped)
 
 
 def _best_points(points: Sequence[Point], lines: Sequence[Mapping[str, Any]]) -> list[Point]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -18,19 +17,27 @@ from lstm_jax.config import (
     parse_command_line,
     refusals,
 )
-from lstm_jax.experiment import command_of, config_on_file, default_workdir, this_command
+from lstm_jax.experiment import command_of, config_on_file, default_workdir, say_share
+from lstm_jax.group_runs import GroupKind, held_shares
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
 from lstm_jax.record.archive import pretty, write_whole
-from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import held_folder
 from lstm_jax.record.provenance import PROVENANCE, sessions_on_file, surroundings
 from lstm_jax.record.refusal import differences, refuse
 from lstm_jax.record.since import completed
 from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
-from lstm_jax.tables import format_count, format_duration
+from lstm_jax.shares import FLAG, Share, share_given
+from lstm_jax.tables import format_duration
 
 RECORDS = "groups.jsonl"
+GROUPS = GroupKind[Group](
+    name=lambda group: f"{group.name:36}",
+    file=lambda workdir, group: workdir / RECORDS,
+    load=load,
+    find=line_of,
+    run=run_group,
+    trials="trials",
+)
 
 
 def main(study: Study, argv: Sequence[str] | None = None) -> int:
@@ -45,71 +52,56 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
         default_config_path=study.config_path,
         arg_names=study.args,
         usage=study.usage,
-        extra_flags={"report": Field(False, "page and pictures anew, from the records")},
+        extra_flags={
+            "share": FLAG,
+            "report": Field(False, "page and pictures anew, from the records"),
+        },
         check=lambda config: None if study.groups(config) else None,
     )
     runtime.configure()
     config = command_line.config
     workdir = Path(command_line.workdir or default_workdir(study, command_line))
-    report = command_line.extra["report"]
+    report, share = command_line.extra["report"], share_given(command_line.extra["share"])
     with refusals():
         if report and not command_line.overrides:
             config = config_on_file(study.fields, workdir) or config
         groups = study.groups(config)
         for group in groups:  # what one of them refuses must not come after an hour
             check_group(group)
+        own = share.of(groups)
         if command_line.dry_run:
-            return _describe(groups, workdir)
-        if not report and not _run(groups, config, workdir):
+            return _describe(own, share.workdir(workdir))
+        if not report and not _run(own, config, workdir, share):
             return INTERRUPTED
+        if not report and not share.is_whole:
+            say_share(share, workdir, len(own), "groups")
+            return 0
         return _report(study, groups, config, command_of(study, command_line, config), workdir)
 
 
 def _describe(groups: Sequence[Group], workdir: Path) -> int:
-    lines, total = load(workdir / RECORDS), 0.0
-    for group in groups:
+    total = 0.0
+    for group, line in zip(groups, GROUPS.on_file(groups, workdir), strict=True):
         built = build_trial(group.config)
         layout = plan(built, group.config, len(jax.devices()))
         steps = built.trial.task.mean_length * group.config.max_sequences
         nominal = layout.ns_per_trial_step * layout.num_lanes / layout.num_devices
-        on_file = line_of(group, lines) is not None
-        total += 0.0 if on_file else 1e-9 * nominal * steps
+        total += 0.0 if line else 1e-9 * nominal * steps
         print(
             f"{group.name:36} {count_weights(built):5} weights {group.config.num_trials:4} trials  "
-            + ("done" if on_file else f"at most about {format_duration(1e-9 * nominal * steps)}")
+            + ("done" if line else f"at most about {format_duration(1e-9 * nominal * steps)}")
         )
     print(f"{len(groups)} groups, at most about {format_duration(total)} without compiling")
     return 0
 
 
-def _run(groups: Sequence[Group], config: Config, workdir: Path) -> bool:
-    """Whether all groups came to their ends."""
-    file, settings = workdir / RECORDS, json.loads(config.to_json())
-    with held_folder(workdir, settings, what="study", say=say), stop_signals() as stopped:
-        on_file = load(file)
-        _keep_provenance(workdir)
-        for number, group in enumerate(groups, start=1):
-            if line_of(group, on_file) is None and not _run_one(group, file, stopped):
-                say(f"stopped; every finished group is in {file}")
-                say(f"the same command goes on:  {this_command()}")
-                return False
-            print(f"{group.name:36} on file  [{number} of {len(groups)}]", flush=True)
-    return True
-
-
-def _run_one(group: Group, file: Path, stopped: Callable[[], bool]) -> bool:
-    line = run_group(group, stopped)
-    if line is None:
-        return False
-    append_line(file, line)
-    jax.clear_caches()  # the programs of all groups would add up
-    gc.collect()
-    solved = sum(trial["status"] == "SOLVED" for trial in line["trials"])
-    took = format_duration(line["wall_s"])
-    print(
-        f"{group.name:36} solved {format_count(solved)}/{len(line['trials'])}  {took}", flush=True
-    )
-    return True
+def _run(groups: Sequence[Group], config: Config, workdir: Path, share: Share) -> bool:
+    """Whether all groups of the share came to their ends."""
+    settings = json.loads(config.to_json())
+    with held_shares(workdir, share, settings, "study") as shares, stop_signals() as stopped:
+        own = share.workdir(workdir)
+        _keep_provenance(own)
+        return GROUPS.run_all(groups, own, shares if share.is_whole else (), stopped)
 
 
 def _keep_provenance(workdir: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,14 +10,13 @@ import jax
 
 from lstm_jax import runtime
 from lstm_jax.config import refusals
-from lstm_jax.experiment import this_command
+from lstm_jax.experiment import say_share
+from lstm_jax.group_runs import GroupKind, held_shares
 from lstm_jax.paper.selection import items_of
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
-from lstm_jax.record.lines import append_line
-from lstm_jax.record.opening import held_folder
 from lstm_jax.record.refusal import refuse
-from lstm_jax.rows import INTERRUPTED, say, stop_signals
+from lstm_jax.rows import INTERRUPTED, stop_signals
 from lstm_jax.search.command_line import Request, parse
 from lstm_jax.search.factors import Search, readings_of
 from lstm_jax.search.groups import (
@@ -27,12 +24,20 @@ from lstm_jax.search.groups import (
     build,
     file_of,
     groups_of,
-    is_done,
+    line_of,
     load_groups,
     run_group,
 )
 from lstm_jax.search.page import markdown
 from lstm_jax.tables import format_count, format_duration
+
+GROUPS = GroupKind[Group](
+    name=lambda group: f"{group.row:16} {group.name:30}",
+    file=lambda workdir, group: file_of(workdir, group.row),
+    load=load_groups,
+    find=line_of,
+    run=lambda group, should_stop: run_group(group, build(group), should_stop),
+)
 
 
 def main(search: Search, argv: Sequence[str] | None = None) -> int:
@@ -60,6 +65,7 @@ def main(search: Search, argv: Sequence[str] | None = None) -> int:
         ]
         for group in groups:  # what one of them refuses must not come after an hour
             group.config()
+        groups = request.share.of(groups)
         return _describe(groups, request) if request.dry_run else _run(groups, request)
 
 
@@ -91,7 +97,7 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
         layout = plan(built, config, len(jax.devices()))
         nominal = 1e-9 * layout.ns_per_trial_step * layout.num_lanes * group.max_sequences
         seconds = nominal * built.trial.task.mean_length / layout.num_devices
-        done = is_done(group, load_groups(file_of(Path(request.workdir), group.row)))
+        done = GROUPS.on_file([group], request.share.workdir(Path(request.workdir))) != [None]
         most += 0.0 if done else seconds
         print(
             f"{group.row:16} {group.name:30} {len(group.variants):3} readings "
@@ -103,25 +109,12 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
 
 
 def _run(groups: Sequence[Group], request: Request) -> int:
-    workdir = Path(request.workdir)
-    with held_folder(workdir, say=say), stop_signals() as stopped:
-        on_file = {group.row: load_groups(file_of(workdir, group.row)) for group in groups}
-        for number, group in enumerate(groups, start=1):
-            what = f"{group.row:16} {group.name:30}"
-            where = f"[{number} of {len(groups)}]"
-            if is_done(group, on_file[group.row]):
-                print(f"{what} on file {where}", flush=True)
-                continue
-            began = time.perf_counter()
-            line = run_group(group, build(group), stopped)
-            if line is None:
-                say(f"stopped; every finished group is in {workdir}")
-                say(f"the same command goes on:  {this_command()}")
-                return INTERRUPTED
-            append_line(file_of(workdir, group.row), line)
-            solved = sum(record["status"] == "SOLVED" for record in line["records"])
-            took = format_duration(time.perf_counter() - began)
-            print(f"{what} solved {solved}/{group.num_trials}  {took}  {where}", flush=True)
-            jax.clear_caches()  # the programs of all groups would add up
-            gc.collect()
+    workdir, share = Path(request.workdir), request.share
+    with held_shares(workdir, share, None, "search") as shares, stop_signals() as stopped:
+        theirs = shares if share.is_whole else ()
+        if not GROUPS.run_all(groups, share.workdir(workdir), theirs, stopped):
+            return INTERRUPTED
+    if not share.is_whole:
+        say_share(share, workdir, len(groups), "groups")
+        return 0
     return _report(request)

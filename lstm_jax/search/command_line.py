@@ -12,6 +12,7 @@ from lstm_jax.config.fields import no_such
 from lstm_jax.config.flags import Arguments
 from lstm_jax.paper.selection import Item, choose, items_of
 from lstm_jax.search.factors import DESIGNS, Factor, Search
+from lstm_jax.shares import FLAG, Share, share_given
 
 
 class Request(NamedTuple):
@@ -26,6 +27,7 @@ class Request(NamedTuple):
     workdir: str
     dry_run: bool
     report: bool
+    share: Share
 
 
 def parse(search: Search, argv: Sequence[str]) -> Request:
@@ -65,6 +67,7 @@ def _request(search: Search, argv: Sequence[str]) -> Request:
         given.workdir or f"results/{search.name}",
         given.dry_run,
         given.report,
+        share_given(given.share),
     )
 
 
@@ -92,6 +95,7 @@ def _flags(search: Search, argv: Sequence[str]) -> argparse.Namespace:
         "trials": ("N", "6", "trials of each reading on each row; 6"),
         "max_ratio": ("X", "4", "a trial is given up at X times the paper's mean; 4"),
         "workdir": ("DIR", None, f"folder of the records, results/{search.name} unless given"),
+        "share": ("K/N", FLAG.default, FLAG.meaning),
     }
     for name, (form, default, meaning) in values.items():
         parser.add_argument(f"--{name}", metavar=form, default=default, help=meaning)

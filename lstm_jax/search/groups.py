@@ -153,7 +153,8 @@ def load_groups(file: Path) -> list[dict[str, Any]]:
     return load_lines(file, is_whole)
 
 
-def is_done(group: Group, lines: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a group is on file."""
+def line_of(group: Group, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The line of a group, where it is on file."""
     identity = group.identity()
-    return any({key: line[key] for key in IDENTITY} == identity for line in lines)
+    same = (line for line in lines if {key: line[key] for key in IDENTITY} == identity)
+    return next(same, None)
