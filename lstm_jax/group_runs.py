@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,14 +13,32 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 
 from lstm_jax.experiment import this_command
+from lstm_jax.record.archive import pretty, write_whole
 from lstm_jax.record.lines import append_line
 from lstm_jax.record.opening import held_folder
+from lstm_jax.record.provenance import PROVENANCE, sessions_on_file, surroundings
 from lstm_jax.rows import say
 from lstm_jax.shares import Share, share_folders
 from lstm_jax.tables import format_duration
 
 Group = TypeVar("Group")
 Line = Mapping[str, Any]
+
+
+class Held(NamedTuple):
+    """The folders of one start of a command.
+
+    Attributes:
+      own: where its lines go.
+      taken: of finished shares, whose lines go there too.
+      known: all that may have a line, its own first.
+      start: when.
+    """
+
+    own: Path
+    taken: Sequence[Path]
+    known: Sequence[Path]
+    start: str
 
 
 class GroupKind(NamedTuple, Generic[Group]):
@@ -52,20 +72,13 @@ class GroupKind(NamedTuple, Generic[Group]):
             found.append(next((x for f in files if (x := self.find(group, lines[f]))), None))
         return found
 
-    def run_all(
-        self,
-        groups: Sequence[Group],
-        workdir: Path,
-        shares: Sequence[Path],
-        should_stop: Callable[[], bool],
-    ) -> bool:
-        """Runs what neither the folder nor a share has on file; whether all came to their ends.
-
-        workdir: where the lines go, those of the shares too. shares: their folders.
-        """
-        own, theirs = self.on_file(groups, workdir), self.on_file(groups, *shares)
+    def run_all(self, groups: Sequence[Group], held: Held, should_stop: Callable[[], bool]) -> bool:
+        """Runs what is not on file, or takes it over; whether all groups came to their ends."""
+        own, theirs = (self.on_file(groups, *where) for where in ([held.own], held.taken))
+        if None in own:
+            _add_session(held)
         for number, (group, line, other) in enumerate(zip(groups, own, theirs, strict=True), 1):
-            file, took = self.file(workdir, group), "on file"
+            file, took = self.file(held.own, group), "on file"
             if line is None and other is not None:
                 append_line(file, other)
                 line, took = other, "of a share"
@@ -89,13 +102,27 @@ class GroupKind(NamedTuple, Generic[Group]):
         return True
 
 
-@contextmanager
-def held_shares(
-    workdir: Path, share: Share, settings: Mapping[str, Any] | None, what: str
-) -> Iterator[list[Path]]:
-    """Holds the folder of a share's groups; yields those of the other shares that are there.
+def _add_session(held: Held) -> None:
+    """Adds to provenance.json what this start runs on and by which command, and those of shares."""
+    start: dict[str, Any] = {
+        "start": held.start,
+        "command": ["python", *sys.orig_argv[1:]],
+        "device_kind": jax.devices()[0].device_kind,
+        "num_devices": jax.device_count(),
+    }
+    sessions = sessions_on_file(held.own)
+    told = [{"share": p.name, **session} for p in held.taken for session in sessions_on_file(p)]
+    for session in [*told, start | surroundings()]:
+        if session not in sessions:
+            sessions.append(session)
+    write_whole(held.own / PROVENANCE, pretty({"sessions": sessions}))
 
-    The whole holds them too, so that none is another process's.
+
+@contextmanager
+def held_groups(
+    workdir: Path, share: Share, settings: Mapping[str, Any] | None, what: str
+) -> Iterator[Held]:
+    """Holds the folder of a share's groups; the whole also those of the shares that are there.
 
     Args:
       workdir: of the whole.
@@ -103,7 +130,9 @@ def held_shares(
       settings, what: as of `lstm_jax.record.opening.held_folder`.
     """
     own, others = share.workdir(workdir), share_folders(workdir)
+    taken = others if share.is_whole else []
+    start = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     with ExitStack() as stack:
-        for path in [own, *(others if share.is_whole else ())]:
+        for path in [own, *taken]:
             stack.enter_context(held_folder(path, settings, what=what, say=say))
-        yield [path for path in others if path != own]
+        yield Held(own, taken, [own, workdir, *others], start)

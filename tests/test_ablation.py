@@ -435,7 +435,12 @@ def test_shares_of_a_sweep_come_together(swept, tmp_path, monkeypatch, capsys):
     assert done == [] and said.out.count("of a share") == 4
     assert lines_of(tmp_path) == lines_of(swept)
     assert (tmp_path / "ablation.md").read_text() == (swept / "ablation.md").read_text()
+    sessions = json.loads((tmp_path / "provenance.json").read_text())["sessions"]
+    shares = ["1-of-2", "1-of-2", "2-of-2", None]  # the first was started twice
+    assert [session.get("share") for session in sessions] == shares
+    assert all("--share" not in session["command"][-1] for session in sessions[-1:])
     assert run()[1].out.count("on file") == 4
+    assert json.loads((tmp_path / "provenance.json").read_text())["sessions"] == sessions
 
 
 def test_another_sweep_is_refused_its_folder(swept, capsys):

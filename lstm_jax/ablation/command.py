@@ -26,7 +26,7 @@ from lstm_jax.config import (
     refusals,
 )
 from lstm_jax.experiment import command_of, config_of_page, default_workdir, say_share
-from lstm_jax.group_runs import GroupKind, held_shares
+from lstm_jax.group_runs import GroupKind, held_groups
 from lstm_jax.inspect.sessions import write_session
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
@@ -134,14 +134,13 @@ def _run(
     share: Share,
 ) -> bool:
     """Both stages, of a share of the groups each; whether they came to their ends."""
-    settings, own = json.loads(config.to_json()), share.workdir(workdir)
-    with held_shares(workdir, share, settings, "sweep") as shares, stop_signals() as stopped:
-        theirs = shares if share.is_whole else ()
-        if not GROUPS.run_all(share.of(groups), own, theirs, stopped):
+    settings = json.loads(config.to_json())
+    with held_groups(workdir, share, settings, "sweep") as held, stop_signals() as stopped:
+        if not GROUPS.run_all(share.of(groups), held, stopped):
             return False
         if not config.confirm_seeds:
             return True
-        on_file = [line for line in GROUPS.on_file(groups, own, workdir, *shares) if line]
+        on_file = [line for line in GROUPS.on_file(groups, *held.known) if line]
         missing = len(groups) - len(on_file)
         if missing:
             say(
@@ -151,7 +150,7 @@ def _run(
             return True
         chosen = _best_points(points, on_file)
         fresh = groups_of(ablation, config, chosen, "confirm", config.confirm_seeds)
-        return GROUPS.run_all(share.of(fresh), own, theirs, stopped)
+        return GROUPS.run_all(share.of(fresh), held, stopped)
 
 
 def _best_points(points: Sequence[Point], lines: Sequence[Mapping[str, Any]]) -> list[Point]:

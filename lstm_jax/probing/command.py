@@ -18,11 +18,10 @@ from lstm_jax.config import (
     refusals,
 )
 from lstm_jax.experiment import command_of, config_on_file, default_workdir, say_share
-from lstm_jax.group_runs import GroupKind, held_shares
+from lstm_jax.group_runs import GroupKind, held_groups
 from lstm_jax.plan import plan
 from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
-from lstm_jax.record.archive import pretty, write_whole
-from lstm_jax.record.provenance import PROVENANCE, sessions_on_file, surroundings
+from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import differences, refuse
 from lstm_jax.record.since import completed
 from lstm_jax.rows import INTERRUPTED, count_weights, say, stop_signals
@@ -98,17 +97,8 @@ def _describe(groups: Sequence[Group], workdir: Path) -> int:
 def _run(groups: Sequence[Group], config: Config, workdir: Path, share: Share) -> bool:
     """Whether all groups of the share came to their ends."""
     settings = json.loads(config.to_json())
-    with held_shares(workdir, share, settings, "study") as shares, stop_signals() as stopped:
-        own = share.workdir(workdir)
-        _keep_provenance(own)
-        return GROUPS.run_all(groups, own, shares if share.is_whole else (), stopped)
-
-
-def _keep_provenance(workdir: Path) -> None:
-    """Adds this session to provenance.json: what it ran on, and by which command."""
-    sessions = sessions_on_file(workdir)
-    sessions.append({"command": ["python", *sys.orig_argv[1:]]} | surroundings())
-    write_whole(workdir / PROVENANCE, pretty({"sessions": sessions}))
+    with held_groups(workdir, share, settings, "study") as held, stop_signals() as stopped:
+        return GROUPS.run_all(groups, held, stopped)
 
 
 def _line_to_report(group: Group, on_file: Sequence[Line]) -> Line | None:

@@ -11,7 +11,7 @@ import jax
 from lstm_jax import runtime
 from lstm_jax.config import refusals
 from lstm_jax.experiment import say_share
-from lstm_jax.group_runs import GroupKind, held_shares
+from lstm_jax.group_runs import GroupKind, held_groups
 from lstm_jax.paper.selection import items_of
 from lstm_jax.plan import plan
 from lstm_jax.record.archive import write_whole
@@ -110,9 +110,8 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
 
 def _run(groups: Sequence[Group], request: Request) -> int:
     workdir, share = Path(request.workdir), request.share
-    with held_shares(workdir, share, None, "search") as shares, stop_signals() as stopped:
-        theirs = shares if share.is_whole else ()
-        if not GROUPS.run_all(groups, share.workdir(workdir), theirs, stopped):
+    with held_groups(workdir, share, None, "search") as held, stop_signals() as stopped:
+        if not GROUPS.run_all(groups, held, stopped):
             return INTERRUPTED
     if not share.is_whole:
         say_share(share, workdir, len(groups), "groups")
