@@ -209,7 +209,7 @@ def test_symbols():
 
 
 def test_gates_and_states_of_any_shape_are_drawn():
-    """One gate for all units, a truth value and a matrix as memory, all from what a cell records."""
+    """One gate for all units, a truth value, and a matrix as memory."""
     task, plain = adding_task(T=11), gru(2, 3)
 
     def gates(params, state, x):
