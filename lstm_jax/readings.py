@@ -35,7 +35,11 @@ def describe_reading(config: ml_collections.ConfigDict, readings: Sequence[Readi
       >>> describe_reading(config, [Reading("output_unit", "logistic", "", ""),
       ...                           Reading("init_range", 0.1, "", "")])
       'output_unit=identity (text: logistic)'
+      >>> describe_reading(config, [])
+      'none given'
     """
+    if not readings:
+        return "none given"
     parts = []
     for reading in readings:
         value = config[reading.field]

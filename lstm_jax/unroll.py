@@ -151,6 +151,15 @@ def require_sequence(
             f"{name}: inputs of shape {xs.shape} where (T, {input_size}) is needed "
             "(one sequence, time first, no batch axis)"
         )
+    if length is not None and jnp.shape(length):
+        raise ValueError(
+            f"{name}: length of shape {jnp.shape(length)} where one whole number is needed (one "
+            "sequence; for a batch jax.vmap over inputs and lengths)"
+        )
+    if length is not None and not jnp.issubdtype(jnp.result_type(length), jnp.integer):
+        raise ValueError(
+            f"{name}: length of type {jnp.result_type(length)} where a whole number is needed"
+        )
     # Not of JAX's arrays: to ask for their number is to wait for it.
     if isinstance(length, int | np.generic | np.ndarray) and not 0 <= length <= xs.shape[0]:
         raise ValueError(f"{name}: length {length} is not within 0 .. {xs.shape[0]}")

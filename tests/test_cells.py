@@ -506,6 +506,23 @@ def test_a_length_outside_the_sequence_is_refused(length):
         unroll(cell, cell.init(jax.random.key(0)), jnp.zeros((7, 3)), length=length)
 
 
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (np.array([7, 3, 7, 0, 2, 1, 5]), r"shape \(7,\) where one whole number.*jax\.vmap"),
+        (jnp.array([3]), r"shape \(1,\)"),
+        (3.7, "type float32 where a whole number"),
+        (jnp.float32(3), "type float32"),
+    ],
+)
+def test_a_length_is_one_whole_number(length, said):
+    """Seven lengths for seven steps, say of a batch, would be taken as one for each step."""
+    cell = CELLS["elman"](2, 3)
+    with pytest.raises(ValueError, match=said) as caught:
+        unroll(cell, cell.init(jax.random.key(0)), jnp.ones((7, 2)), length=length)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("output_gate", [True, False])
 def test_the_first_step_of_lstm97_sees_gates_at_their_initial_activation(output_gate, float64):
     """In the definition, and in the kernel that answers exams, without a state given."""

@@ -117,6 +117,12 @@ FAULTS = {
         "r_f starts with the numbers of",
     ),
     "range ignored": ("draw(key, init_range,", "draw(key, 0.5,", "init_range", "init_range"),
+    "draws in Python": (
+        "draw(key, init_range,",
+        "draw(jax.random.fold_in(key, random.randrange(10**6)), init_range,",
+        "init_key",
+        "the same key gives another",
+    ),
     "range not traced": (
         "draw(key, init_range,",
         "draw(key, float(init_range),",
@@ -125,6 +131,18 @@ FAULTS = {
     ),
     "output not h": ('now["h"]), now["h"]', 'now["h"]), now["c"]', "gates", 'gates\\["h"\\]'),
     "state not carried": ('c=now["c"], h=', "c=state.c, h=", "gates", "state.c"),
+    "observes another output": (
+        "parts=parts)",
+        "parts=parts, observe=lambda *a: (step(*a)[0], 2 * step(*a)[1], gates(*a)))",
+        "gates",
+        r"observe's .state, y., against step,.1 is",
+    ),
+    "observes another gate": (
+        "parts=parts)",
+        "parts=parts, observe=lambda *a: (*step(*a), {**gates(*a), 'z': a[1].h}))",
+        "gates",
+        "observe's gates.z is",
+    ),
     "no h": ('"c": c, "h": h}', '"c": c, "y": h}', "gates", "KeyError|no .h"),
     "float32 inside": (
         Z,
@@ -139,6 +157,18 @@ FAULTS = {
         "COUNT.append(0); now = gates(params, state, x * len(COUNT))\n",
         "recompilation",
         "another program",
+    ),
+    "another cell each time": (
+        "def project(params, x):\n",
+        "k = random.random()\n\n    def project(params, x):\n        x = k * x\n",
+        "recompilation",
+        "each time the cell is made: .*mul",
+    ),
+    "another start each time": (
+        "c=jnp.zeros(H), h=",
+        "c=jnp.zeros(H) + random.random(), h=",
+        "recompilation",
+        "another state each time",
     ),
     "weak type": ("c=jnp.zeros(H), h=", "c=jnp.full(H, 0.0), h=", "recompilation", "weak.*: c"),
     "other when compiled": (
@@ -201,6 +231,18 @@ FAULTS = {
     ),
     "truncates half": ("(c=state.c, h=", "(c=half(state.c), h=", "truncate", "passes 0.5"),
     "slope at zero": ("params.w_z @ x,", "jnp.sqrt((params.w_z @ x) ** 2),", "padding", "NaN"),
+    "overflows": (
+        "f = jax.nn.sigmoid(",
+        "f = (lambda net: jnp.exp(net) / (1 + jnp.exp(net)))(",
+        "large",
+        "the output NaN",
+    ),
+    "slope overflows": (
+        "f = jax.nn.sigmoid(",
+        "f = (lambda net: jnp.where(net > 80, 1, jnp.exp(net) / (1 + jnp.exp(net))))(",
+        "large",
+        "the gradient of params.* NaN",
+    ),
     "calls back": (
         "h = jnp.tanh(c)",
         "h = jnp.tanh(c); jax.debug.callback(lambda c: None, c)",
@@ -210,6 +252,7 @@ FAULTS = {
 }
 # a function that no line of the cell has but faults use, and a place to count in
 HELPERS = """
+import random
 COUNT = []
 half = lambda c: c / 2 + jax.lax.stop_gradient(c / 2)
 """
@@ -293,6 +336,42 @@ def test_a_fault_is_caught(fault, subject_of):
 def test_an_associative_form_that_is_not_the_scan(body, said, subject_of):
     result = run_check(CHECKS["associative"], subject_of(ASSOCIATIVE % body))
     assert result.verdict == "FAILED" and said in result.detail, result
+
+
+# Its state holds a counter and a truth value, and at every other step it lets no input in.
+SKIPS = """
+class SkipState(NamedTuple):
+    t: Any
+    on: Any
+    h: Any
+
+def mine(input_size, hidden_size):
+    inner = elman(input_size, hidden_size)
+
+    def gates(params, state, x):
+        on = state.t % jnp.int32(2) == jnp.int32(0)
+        now, _ = inner.step(params, inner.initial_state()._replace(h=state.h), x)
+        return {"on": on, "h": jnp.where(on, now.h, state.h)}
+
+    def step(params, state, x):
+        now = gates(params, state, x)
+        return SkipState(state.t + jnp.int32(1), **now), now["h"]
+
+    return inner._replace(
+        step=step,
+        gates=gates,
+        initial_state=lambda: SkipState(jnp.int32(0), jnp.bool_(False), inner.initial_state().h),
+        truncate=lambda state: state._replace(h=jax.lax.stop_gradient(state.h)),
+        parts=None,
+        observe=None,
+    )
+"""
+
+
+def test_a_state_may_hold_whole_numbers_and_truth_values(subject_of):
+    head = "from lstm_jax.cells import elman\n" + SOUND.split("class MineParams")[0]
+    checks = [check for check in CHECKS if check not in LONG]
+    assert not failures(run_checks(subject_of(head + SKIPS), checks))
 
 
 def test_a_cell_that_cannot_learn_the_task(subject_of):

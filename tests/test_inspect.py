@@ -17,7 +17,7 @@ from lstm_jax.cells import gru
 from lstm_jax.config import make_config
 from lstm_jax.inspect.histories import history, saturation
 from lstm_jax.inspect.looks import load_look, look, save_look
-from lstm_jax.inspect.pictures import draw_sequence, svg_of
+from lstm_jax.inspect.pictures import draw_cells, draw_gates, draw_sequence, svg_of
 from lstm_jax.inspect.pictures.style import gates_of, is_gate, memories_of
 from lstm_jax.inspect.runs import open_run
 from lstm_jax.network import network
@@ -26,6 +26,7 @@ from lstm_jax.record import RunFolderError
 from lstm_jax.record.weights import WEIGHTS
 from lstm_jax.rows import Row, open_row, run_row
 from lstm_jax.runner import TrialRecord
+from lstm_jax.tasks import adding as adding_task
 from lstm_jax.tasks.reber import embedded_reber, reber_sets
 from lstm_jax.trial import Hyper
 from lstm_jax.unroll import unroll
@@ -205,6 +206,39 @@ def test_symbols():
     text = svg_of(draw_sequence(seen)).decode()
     assert all(f">{letter}<" in text for letter in shown)
     assert ">update gate z: 3 units" in text
+
+
+def test_gates_and_states_of_any_shape_are_drawn():
+    """One gate for all units, a truth value, and a matrix as memory."""
+    task, plain = adding_task(T=11), gru(2, 3)
+
+    def gates(params, state, x):
+        i = jax.nn.sigmoid(x[0])
+        outer = jnp.outer(jnp.arange(1.0, 4.0, dtype=x.dtype), jnp.arange(1.0, 4.0, dtype=x.dtype))
+        return plain.gates(params, state, x) | {"i": i, "on": x[1] > 0, "c": i * outer}
+
+    cell = plain._replace(gates=gates, observe=None, parts=None)
+    net = network(cell, readout(3, 1))
+    run = SimpleNamespace(
+        path=Path("runs/own"),
+        name="row",
+        network=net,
+        task=task,
+        params=lambda *_: net.init(jax.random.key(0)),
+        last_moment=lambda _: 0,
+        example=lambda n, trial: task.test(jax.random.key(1), n, trial),
+        status=lambda *_: "NEW",
+    )
+    seen = look(run, 0)
+    opened = 1 / (1 + np.exp(-seen.inputs[:, 0]))
+    np.testing.assert_allclose(seen.arrays["i"][:, 0], opened, rtol=1e-5)
+    np.testing.assert_array_equal(seen.arrays["on"][:, 0], seen.inputs[:, 1] > 0)
+    rows = [i * j for i in (1, 2, 3) for j in (1, 2, 3)]
+    np.testing.assert_allclose(seen.arrays["c"], opened[:, None] * rows, rtol=1e-5)
+    text = svg_of(draw_sequence(seen)).decode()
+    assert ">input gate i<" in text and "9 units" in text
+    for draw in (draw_gates, draw_cells):
+        assert svg_of(draw(seen))
 
 
 def bad(copy):

@@ -299,7 +299,12 @@ def test_squashers_given_as_functions_are_known():
         (lambda w: {**w, "bias_ih_l0": w["bias_ih_l0"][:-1]}, "lstm", "bias_ih_l0"),
         (lambda w: {**w, "weight_ih_l1": w["weight_ih_l0"]}, "lstm", "l1"),
         (lambda w: {k.replace("l0", "l1"): v for k, v in w.items()}, "lstm", "l0"),
-        (lambda w: w, "gru", "weight_"),  # 4 H rows are no GRU's
+        (lambda w: w, "gru", r"shape .* are those of a lstm.*kind='lstm'"),
+        (
+            lambda w: {f"rnn.{k}": v for k, v in w.items()},
+            "lstm",
+            "'weight_ih_l0' is missing; there is 'rnn.weight_ih_l0'.*prefix",
+        ),
         (lambda w: w, "lstm2", "kind.*lstm2.*lstm.*gru.*rnn"),
         (lambda w: w, "LSTM", "kind.*LSTM.*lstm.*gru.*rnn"),
     ],
@@ -309,6 +314,11 @@ def test_a_state_dict_that_does_not_fit_is_one_clear_line(change, kind, words):
     with pytest.raises(ValueError, match=words) as caught:
         from_torch(weights, kind=kind)
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_is_no_state_dict():
+    with pytest.raises(ValueError, match=r"a LSTM where a mapping.*module\.state_dict\(\)"):
+        from_torch(make_module("lstm", dtype=torch.float32))
 
 
 def test_an_unknown_nonlinearity_is_refused():

@@ -39,7 +39,7 @@ def test_numbers_of_lanes_are_those_of_jax():
 
 
 def test_the_long_sequences_of_the_paper_come_in_lanes():
-    assert set(TASKS_WITH_LANES) == {
+    assert set(TASKS_WITH_LANES) >= {
         *("adding", "multiplication", "two_sequence", "temporal_order", "long_lag_2c")
     }
 
@@ -47,10 +47,12 @@ def test_the_long_sequences_of_the_paper_come_in_lanes():
 @pytest.mark.parametrize("name", TASKS_WITH_LANES)
 def test_sequences_of_lanes_are_those_of_each_lane(name):
     options = {"variant": "3c"} if name == "two_sequence" else {}  # noise on starts and targets
-    sample = TASKS[name](**options).sample
+    task = TASKS[name](**options)
+    sample = task.sample
     together = jax.jit(sample)(keys())
     each = move_lanes(jax.jit(jax.vmap(sample))(keys()), 0, -1)
-    assert len(set(together.length.tolist())) > 1, "choose keys with different lengths"
+    if task.mean_length < task.length:
+        assert len(set(together.length.tolist())) > 1, "choose keys with different lengths"
     for field, one, other in zip(together._fields, together, each, strict=True):
         if one is not None:
             assert (one.shape, one.dtype) == (other.shape, other.dtype)

@@ -1,13 +1,14 @@
 """Layer normalisation, variational dropout and zoneout, against the papers' formulas in NumPy."""
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.cells import CELLS
+from lstm_jax.cells import CELLS, Cell
 from lstm_jax.cells.elman import ElmanParams
 from lstm_jax.cells.wrappers import layer_norm, variational_dropout, zoneout
 from lstm_jax.gradients import GRADIENT_RULES
@@ -39,6 +40,33 @@ def identity_cell(size, scale=1.0, recurrent=0.0):
     cell = CELLS["elman"](size, size, activation="identity", bias=False)
     eye = np.eye(size, dtype=np.float32)
     return cell, ElmanParams(w=scale * eye, r=recurrent * eye, b=None)
+
+
+class State(NamedTuple):
+    """A matrix, a number, a truth value."""
+
+    C: Any  # [3, 3]
+    a: Any  # []
+    seen: Any  # [] bool
+
+
+def outer_cell():
+    """A cell without weights, of 3 inputs, whose state has fields of several shapes."""
+
+    def step(params, state, x):
+        now = State(state.C + x[:, None] * x[None], state.a + x[0], state.seen | (x[0] > 0))
+        return now, now.C @ x
+
+    return Cell(
+        "outer",
+        3,
+        3,
+        init=lambda key, init_range=1.0: (),
+        initial_state=lambda: State(jnp.zeros((3, 3)), jnp.float32(0), jnp.bool_(False)),
+        step=step,
+        gates=lambda params, state, x: {"h": step(params, state, x)[1]},
+        truncate=lambda state: state,
+    )
 
 
 WRAPPED = {
@@ -454,6 +482,31 @@ class TestZoneout:
         assert start.t.dtype == jnp.int32 and int(start.t) == 0
         final, _ = unroll(wrapped, params, xs, length=4)
         assert final.t.dtype == jnp.int32 and int(final.t) == 4
+
+    @pytest.mark.parametrize("field", ["C", "a"])
+    @pytest.mark.parametrize("key", [KEY, None], ids=["key", "mean"])
+    def test_a_field_of_any_shape_stays_number_by_number(self, field, key):
+        cell = outer_cell()
+        wrapped = zoneout(cell, key, rates={field: 0.5})
+        x = jnp.array([1.0, 2.0, 3.0])
+        old = State(jnp.full((3, 3), 0.5), jnp.float32(0.5), jnp.bool_(True))
+        new, _ = cell.step(None, old, x)
+        after, y = wrapped.step(None, wrapped.initial_state()._replace(cell=old), x)
+        assert y.shape == (3,)
+        for name, was, fresh, value in zip(State._fields, old, new, after.cell, strict=True):
+            assert (value.shape, value.dtype) == (was.shape, was.dtype)
+            if name != field:
+                np.testing.assert_array_equal(value, fresh)
+            elif key is None:
+                assert_close(value, (was + fresh) / 2)
+            else:
+                assert ((value == was) | (value == fresh)).all()
+                if name == "C":  # each number by a draw of its own
+                    assert (value == was).any() and (value == fresh).any()
+
+    def test_a_truth_value_has_no_rate(self):
+        with pytest.raises(ValueError, match="no field 'seen'; it has C, a"):
+            zoneout(outer_cell(), KEY, rates={"seen": 0.5})
 
     @pytest.mark.parametrize(
         ("base", "rates", "words"),

@@ -153,6 +153,8 @@ def no_such(what: str, name: str, names: Iterable[str], show_all: bool = False) 
 
     >>> no_such("field", "sede", ("seed", "T"))
     'no such field; nearest: seed'
+    >>> no_such("option", "clip", ())
+    'no such option; valid: none'
     """
     by_lower = {known.lower(): known for known in names}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
@@ -160,7 +162,7 @@ def no_such(what: str, name: str, names: Iterable[str], show_all: bool = False) 
     if near:
         text += f"; nearest: {', '.join(by_lower[match] for match in near)}"
     if show_all or not near:
-        text += f"; valid: {', '.join(by_lower.values())}"
+        text += f"; valid: {', '.join(by_lower.values()) or 'none'}"
     return text
 
 

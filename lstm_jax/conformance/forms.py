@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Cell
+from lstm_jax.cells.cell import NET
 from lstm_jax.conformance.subject import (
     Broken,
     Subject,
@@ -96,7 +97,9 @@ def wrong_input(subject: Subject) -> str:
 def init_key(subject: Subject) -> str:
     """The same key gives the same weights, another key others; no two weights share a number."""
     init = jax.jit(subject.cell.init)
-    first, again, other = (_weights(init(fresh_key(k))) for k in (0, 0, 1))
+    first, other = (_weights(init(fresh_key(k))) for k in (0, 1))
+    # traced once more: what Python draws is else the constant of the first trace
+    again = _weights(jax.jit(lambda key: subject.cell.init(key))(fresh_key(0)))
     for name, leaf in first.items():
         if not np.isfinite(leaf).all():
             raise Broken(f"{name} is not finite")
@@ -138,7 +141,7 @@ def _unlike(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> list[
 
 
 def gates(subject: Subject) -> str:
-    """``gates["h"]`` is the output; a field of the state named as a gate is that gate."""
+    """``gates["h"]`` is the output, a state's field the gate of its name, `observe` both."""
     params, state, xs = subject.case(2)
     (after, y), now = subject.step(params, state, xs[0])
     if "h" not in now:
@@ -153,6 +156,13 @@ def gates(subject: Subject) -> str:
     for name, gate in now.items():
         if not np.isfinite(gate).all():
             raise Broken(f"gates[{name!r}] is not finite")
+    if subject.cell.observe is not None:
+        seen_after, seen_y, seen = jax.jit(subject.cell.observe)(params, state, xs[0])
+        agree("observe's (state, y), against step,", (seen_after, seen_y), (after, y))
+        seen = {name: gate for name, gate in seen.items() if not name.startswith(NET)}
+        if set(seen) != set(now):
+            raise Broken(f"observe gives {listed(sorted(seen))} where gates gives {listed(now)}")
+        agree("observe's gates", seen, now)
     return f"{listed(now)}" + (f"; state fields {listed(same)} agree" if same else "")
 
 

@@ -22,6 +22,7 @@ from lstm_jax.unroll import unroll
 
 STEP = 1e-6  # of central differences: truncation 1e-12, rounding 2e-10 times the terms of a sum
 TOLERANCE = 1e-6
+LARGE = 300  # the net inputs reach hundreds: exp of 89 is infinite in float32
 
 
 def gradients(subject: Subject) -> str:
@@ -75,8 +76,10 @@ def _forward(subject: Subject, params: Any, *rest: Any) -> float:
 def memory(subject: Subject) -> str:
     """The last output depends on the first input, and every weight has a gradient."""
     case = subject.case(11)
-    last = subject.grad(*case, T, subject.weights(state=0.0, last_only=True))
-    if not np.any(last[2][0]):
+    last_only = subject.weights(state=0.0, last_only=True)
+    # With a clock or a choice in its state a cell may let an input pass by, but not the very first.
+    starts = case, case._replace(state=subject.cell.initial_state())
+    if not any(np.any(subject.grad(*each, T, last_only)[2][0]) for each in starts):
         raise Broken(f"the output of step {T} does not depend on the input of step 1")
     grads = subject.grad(*case, T, subject.weights())
     idle = [name for name, leaf in named_leaves(grads[0], "params") if not np.any(leaf)]
@@ -192,6 +195,29 @@ def padding(subject: Subject) -> str:
             raise Broken(f"at length 0 the gradient of {name} is not zero")
     agree("at length 0 the gradient of state", _floats(empty[1]), _floats(weights[0]))
     return f"lengths {PART} and 0, largest difference {off:.1g}"
+
+
+def large(subject: Subject) -> str:
+    """Inputs of the size of hundreds give finite outputs and gradients in float32."""
+    params, state, xs = subject.case(14)
+    xs = np.float32(LARGE) * xs
+    where = f"inputs of size {LARGE} make"
+    final, ys = subject.run(params, state, xs, PART)
+    grads = subject.grad(params, state, xs, PART, subject.weights())
+    found = {"output": ys, "state": final}
+    found |= {f"gradient of {name}": grad for name, grad in _as_case(grads).items()}
+    leaves = [pair for what, tree in found.items() for pair in named_leaves(tree, what)]
+    for name, leaf in leaves:
+        if (
+            leaf.dtype != jax.dtypes.float0
+            and jnp.issubdtype(leaf.dtype, jnp.floating)
+            and not np.isfinite(leaf).all()
+        ):
+            raise Broken(
+                f"{where} the {name} {_not_finite(leaf)}: an exp or a quotient leaves float32; "
+                "take jax.nn.sigmoid and its like, or take the largest exponent off first"
+            )
+    return f"finite at inputs of size {LARGE}"
 
 
 def _as_case(grads: Any) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def agree(
     largest = 0.0
     pairs = zip(named_leaves(actual, prefix), jax.tree.leaves(expected), strict=True)
     for (name, got), want in pairs:
-        got, want = np.asarray(got), np.asarray(want)
+        got, want = _numbers(got), _numbers(want)
         if got.shape != want.shape:
             raise Broken(f"{name} has shape {got.shape} where {want.shape} is right")
         if not got.size:
@@ -228,6 +228,12 @@ def agree(
             )
         largest = max(largest, float(off.max()))
     return largest
+
+
+def _numbers(leaf: Any) -> np.ndarray:
+    """An array to subtract from: NumPy subtracts no truth values."""
+    leaf = np.asarray(leaf)
+    return leaf.astype(np.int8) if leaf.dtype == np.bool_ else leaf
 
 
 def fresh_key(number: int) -> Array:

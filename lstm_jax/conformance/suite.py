@@ -66,6 +66,7 @@ _TABLE = (
     Check("memory", slopes.memory),
     Check("truncate", slopes.truncate),
     Check("padding", slopes.padding),
+    Check("large", slopes.large, wide=False),
     Check("lowering", programs.lowering, wide=False),
     Check("learning", programs.learning, wide=False),
     Check("speed", programs.speed, wide=False),

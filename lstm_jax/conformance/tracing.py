@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.conformance.subject import (
     Broken,
@@ -59,19 +60,24 @@ def promotion(subject: Subject) -> str:
 
 
 def recompilation(subject: Subject) -> str:
-    """The same shapes give the same program: no Python state, no weak types."""
+    """The same shapes give the same program and start: no Python state, no weak types."""
     cell, case = subject.cell, subject.case(5)
     arguments = case.params, case.state, case.xs[0]
     texts, consts = [], []
-    for _ in range(2):  # a function of its own each time: JAX remembers the traces of the others
-        traced = jax.make_jaxpr(lambda *given: cell.step(*given))(*arguments)
+    same = jax.tree.map(np.array_equal, cell.initial_state(), cell.initial_state())
+    if not all(jax.tree.leaves(same)):
+        raise Broken("initial_state gives another state each time it is asked")
+    for each in (cell, cell, subject.make(subject.input_size, subject.hidden_size)):
+        # a function of its own each time: JAX remembers the traces of the others
+        traced = jax.make_jaxpr(lambda *given, each=each: each.step(*given))(*arguments)
         texts.append(re.sub(r"0x[0-9a-f]+", "", str(traced)))
         consts.append(traced.consts)
-    if texts[0] != texts[1] or not _same(*consts):
-        lines = zip(texts[0].splitlines(), texts[1].splitlines(), strict=False)
-        pairs = (f"{a.strip()} | {b.strip()}" for a, b in lines if a != b)
-        what = next(pairs, "other constants")
-        raise Broken(f"step gives another program each time it is traced: {what}")
+    for number, when in ((1, "it is traced"), (2, "the cell is made")):
+        if texts[0] != texts[number] or not _same(consts[0], consts[number]):
+            lines = zip(texts[0].splitlines(), texts[number].splitlines(), strict=False)
+            pairs = (f"{a.strip()} | {b.strip()}" for a, b in lines if a != b)
+            what = next(pairs, "other constants")
+            raise Broken(f"step gives another program each time {when}: {what}")
     return _one_trace(subject)
 
 
@@ -94,7 +100,7 @@ def _one_trace(subject: Subject) -> str:
     if traces != 1:
         why = f"; weakly typed, as a Python number is: {listed(sorted(weak))}" if weak else ""
         raise Broken(f"three steps with the same shapes are compiled {traces} times{why}")
-    return "one program for three steps, the same when traced again"
+    return "one program for three steps, the same when traced or made again"
 
 
 def _mixtures(jaxpr: Any) -> Iterator[str]:

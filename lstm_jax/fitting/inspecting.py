@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_jax.config import Config, ConfigError, Fields, make_config
 from lstm_jax.fitting.steps import INIT
-from lstm_jax.inspect.looks import Look
+from lstm_jax.inspect.looks import Look, by_unit
 from lstm_jax.inspect.runs import ranges, weights_tree
 from lstm_jax.interop.files import load_weights
 from lstm_jax.lanes import named_leaves
@@ -133,7 +133,7 @@ class FitRun:
             "axes": {name: ["t", "unit"] for name in seen.arrays},
             "units": {"t": "time steps, from 0", "sequences": f"{self.kept.unit}s"},
         }
-        return seen._replace(meta=meta | seen.meta)
+        return seen._replace(arrays=by_unit(seen.arrays), meta=meta | seen.meta)
 
     def _moment(self, trial: int, moment: int | None) -> int:
         return self.last_moment(trial) if moment is None else moment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -26,8 +27,8 @@ class Look(NamedTuple):
       inputs: ``[T, D]`` numbers, or ``[T]`` whole numbers: the symbols shown.
       targets: ``[T, K]``; NaN where no target is set.
       outputs: ``[T, K]``, the output units at every step, also where nothing is asked of them.
-      arrays: ``{name: [T, ...]}`` as `lstm_jax.recording.record` names them: gates, memory,
-        outputs of the hidden layer, net inputs.
+      arrays: ``{name: [T, units]}`` as `lstm_jax.recording.record` names them: gates, memory,
+        outputs of the hidden layer, net inputs; in the form of `by_unit`.
       marks: the steps on which the answer depends, or at which the lag ends, ``[m]``.
       truth: ``[T]``, what the task itself counts along the sequence (the sum so far); or None.
       meta: JSON values: "run", "row", "task", "trial", "sequence", "sequences" (of training),
@@ -157,18 +158,31 @@ def _look(
         "truth": name,
         "correct": bool(task.correct(answer, example)),
         "error": float(task.error(answer, example)),
-        "axes": {key: ["t", "unit"][: value.ndim] for key, value in arrays.items()},
+        "axes": {key: ["t", "unit"] for key in arrays},
         "units": {"t": "time steps, from 0", "sequences": "training sequences"},
     }
     return Look(
         inputs=np.asarray(example.inputs)[:length],
         targets=targets[:length],
         outputs=outputs[:length],
-        arrays={key: value[:length] for key, value in arrays.items()},
+        arrays={key: value[:length] for key, value in by_unit(arrays).items()},
         marks=np.flatnonzero(np.asarray(task.marks(example))[:length]),
         truth=None if truth is None else truth[:length],
         meta=meta,
     )
+
+
+def by_unit(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Recorded arrays ``[T, ...]`` as ``[T, units]``, truth values as 0 and 1.
+
+    The form of most; one number a step is of one unit, a matrix has its rows in a line.
+
+    >>> found = by_unit({"on": np.array([True, False]), "C": np.zeros((2, 3, 3))})
+    >>> found["on"].tolist(), found["C"].shape
+    ([[1.0], [0.0]], (2, 9))
+    """
+    floats = {n: a.astype(np.float32) if a.dtype == np.bool_ else a for n, a in arrays.items()}
+    return {n: a.reshape(len(a), prod(a.shape[1:])) for n, a in floats.items()}
 
 
 def running_truth(task: Task, example: Example) -> tuple[np.ndarray | None, str]:

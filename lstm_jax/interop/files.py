@@ -54,9 +54,11 @@ def save_weights(path: str | os.PathLike[str], params: Params) -> None:
         if name in arrays:
             raise ValueError(f"{path}: two weights are called {name!r}; rename one of them")
         if str(_dtype(leaf)) not in dtypes:
+            others = [other for other, (held, *_) in _FORMATS.items() if str(_dtype(leaf)) in held]
+            hint = f"; {others[0]} holds this one" if others else ""
             raise ValueError(
                 f"{path}: weight {name!r} is {_said(leaf)}; a {path.suffix} file holds "
-                f"{', '.join(sorted(dtypes))}"
+                f"{', '.join(sorted(dtypes))}{hint}"
             )
         # order="C": safetensors writes a transposed array's memory as it lies
         arrays[name] = np.asarray(leaf, order="C")

@@ -59,6 +59,11 @@ def from_torch(
     require_kind(kind)
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(f"nonlinearity: {nonlinearity!r} is not one of tanh, relu")
+    if not isinstance(state_dict, Mapping):
+        raise ValueError(
+            f"state dict: a {type(state_dict).__name__} where a mapping of arrays by name is "
+            "needed, such as module.state_dict()"
+        )
     left = {
         name.removeprefix(prefix): to_numpy(value)
         for name, value in state_dict.items()
@@ -66,7 +71,9 @@ def from_torch(
     }
     layers = _suffixes(left)
     if not layers:
-        raise ValueError(f"state dict: {prefix + 'weight_ih_l0'!r} is missing")
+        there = [name for name in state_dict if ".weight_ih" in name]
+        hint = f"; there is {there[0]!r}: give what begins it as prefix" if there else ""
+        raise ValueError(f"state dict: {prefix + 'weight_ih_l0'!r} is missing{hint}")
     first = layers[0][0]
     has = ["weight_ih", "weight_hh"]
     has += ["bias_ih", "bias_hh"] if f"bias_ih{first}" in left else []
@@ -75,6 +82,8 @@ def from_torch(
     missing = [name for name in needed if name not in left]
     if missing:
         raise ValueError(f"state dict: {prefix + missing[0]!r} is missing")
+    if "weight_hr" not in has:  # of a projection: rows and columns are of two sizes
+        _require_rows(kind, left[f"weight_hh{first}"])
     unknown = [name for name in left if name not in needed]
     if unknown:
         raise ValueError(f"state dict: {prefix + unknown[0]!r} has no place in this {kind}")
@@ -87,6 +96,17 @@ def from_torch(
             for suffixes in layers
         ]
     )
+
+
+def _require_rows(kind: str, r: np.ndarray) -> None:
+    """ValueError where the rows of the recurrent weights are as many as those of another kind."""
+    for other, gates in GATES.items():
+        of_other = len(fields("r", gates)) * r.shape[-1] if r.ndim == 2 else -1
+        if other != kind and r.shape[:1] == (of_other,):
+            raise ValueError(
+                f"state dict: recurrent weights of shape {r.shape} are those of a {other}, where "
+                f"kind={kind!r} was asked for; give kind={other!r}"
+            )
 
 
 def _suffixes(names: Collection[str]) -> list[list[str]]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.inspect.histories import LEFT, RIGHT, Shares
+from lstm_jax.inspect.looks import by_unit
 from lstm_jax.inspect.pictures.style import memories_of
 from lstm_jax.language.model import Language, LanguageParams, embed
 from lstm_jax.recording import record
@@ -79,7 +80,7 @@ def record_text(model: Language, params: LanguageParams, symbols: Any) -> dict[s
     def run(params: LanguageParams, symbols: Array) -> dict[str, Array]:
         return record(model.structure, params.layers, embed(params, symbols)).arrays
 
-    return jax.device_get(run(params, jnp.asarray(symbols, jnp.int32)))
+    return by_unit(jax.device_get(run(params, jnp.asarray(symbols, jnp.int32))))
 
 
 def memories(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """Zoneout: units that now and then keep the value they had."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from math import prod
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,8 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
     """
     for field, rate in rates.items():
         require_rate(f"rates[{field!r}]", rate)
-    sizes = _sizes(cell, rates)
+    shapes = _shapes(cell, rates)
+    sizes = {field: prod(shape) for field, shape in shapes.items()}
 
     def initial_state() -> ZoneoutState:
         return ZoneoutState(cell.initial_state(), jnp.zeros((), jnp.int32))
@@ -71,7 +73,8 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
         draw = draws.uniform(draws.fold_in(key, t), sum(sizes.values()))
         fields, start = {}, 0
         for f, (o, n, rate) in pairs.items():
-            fields[f] = jnp.where(draw[start : start + sizes[f]] < rate, o, n)
+            drawn = draw[start : start + sizes[f]].reshape(shapes[f])
+            fields[f] = jnp.where(drawn < rate, o, n)
             start += sizes[f]
         return fields
 
@@ -106,11 +109,11 @@ def zoneout(cell: Cell, key: Array | None, *, rates: Mapping[str, float]) -> Cel
     )
 
 
-def _sizes(cell: Cell, rates: Mapping[str, float]) -> dict[str, int]:
-    """How many units each field with a rate has, in the order of the state."""
+def _shapes(cell: Cell, rates: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
+    """The shape of each field with a rate, in the order of the state."""
     state = jax.eval_shape(cell.initial_state)
     fields = getattr(state, "_asdict", dict)().items()
-    valid = {f: s.size for f, s in fields if hasattr(s, "dtype") and s.dtype != jnp.int32}
+    valid = {f: s.shape for f, s in fields if jnp.issubdtype(_dtype(s), jnp.floating)}
     for field in rates:
         if {"c", "n", "m"} <= valid.keys() and field in ("c", "n", "m"):
             raise ValueError(
@@ -122,4 +125,9 @@ def _sizes(cell: Cell, rates: Mapping[str, float]) -> dict[str, int]:
                 f"rates: the state of the {cell.name} cell has no field {field!r}; it has "
                 f"{', '.join(valid) or 'none'}"
             )
-    return {field: size for field, size in valid.items() if field in rates}
+    return {field: shape for field, shape in valid.items() if field in rates}
+
+
+def _dtype(leaf: Any) -> Any:
+    """The type of an array's numbers; of what is none, one that no rate is for."""
+    return getattr(leaf, "dtype", jnp.bool_)
