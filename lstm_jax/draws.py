@@ -73,6 +73,8 @@ def wrap(data: Array) -> Array:
 
 
 def _data(key: Array) -> Array:
+    if not hasattr(key, "dtype"):
+        raise ValueError(f"key: {key!r} is no key of JAX, such as jax.random.key(0)")
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     return jnp.moveaxis(jax.random.key_data(key), -1, 0)

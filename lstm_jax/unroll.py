@@ -12,6 +12,7 @@ import numpy as np
 from lstm_jax.cells.cell import Cell, steps_by_parts
 from lstm_jax.loops.cudnn import by_cudnn, require_cudnn
 from lstm_jax.loops.deferred import deferred
+from lstm_jax.loops.given import checked
 from lstm_jax.loops.persistent import by_persistent, require_hopper
 from lstm_jax.loops.segments import in_segments, segment_size
 from lstm_jax.loops.step import Inputs, masked
@@ -146,6 +147,11 @@ def require_sequence(
             f"of shape (T,), and vectors (T, {input_size}) have to be floats"
         )
     xs = as_vectors(xs, input_size)
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise ValueError(
+            f"{name}: inputs of type {xs.dtype} where floats (T, {input_size}) are needed, or "
+            "whole numbers (T,), which are symbols"
+        )
     if xs.ndim != 2 or xs.shape[1] != input_size:
         raise ValueError(
             f"{name}: inputs of shape {xs.shape} where (T, {input_size}) is needed "
@@ -290,9 +296,10 @@ def unroll(
       The final state and the outputs ``[T, H]``.
 
     Raises:
-      ValueError: where `xs` is not ``[T, D]``, for a `length` known to be outside 0 .. T, for
-        `resets` that are not T truth values, for `reverse` with a structure, and for a kernel
-        that is unknown or cannot serve the cell.
+      ValueError: where `xs` is not ``[T, D]``, for weights or a state that are not in the form of
+        the cell's, for a `length` known to be outside 0 .. T, for `resets` that are not T truth
+        values, for `reverse` with a structure, and for a kernel that is unknown or cannot serve
+        the cell.
 
     Example:
       >>> from lstm_jax import CELLS
@@ -302,44 +309,45 @@ def unroll(
       >>> ys.shape, bool((ys[3:] == 0).all()), bool((state.h == ys[2]).all())
       ((5, 3), True, True)
     """
-    if isinstance(cell, Structure):
-        if reverse:
-            raise ValueError(
-                f"unroll: reverse=True with a {cell.name}, which has its own directions; "
-                "layer(cell, reverse=True) makes one that runs backwards"
-            )
-        loop = {"kernel": kernel} if kernel != "auto" else {}
-        loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
-        return cell.apply(params, xs, state, length=length, resets=resets, **loop)
-    vectors = require_sequence("unroll", xs, cell.input_size, length, resets)
-    start = cell.initial_state() if state is None else state
-    fresh = start
-    if resets is not None:
-        # A state given may be narrower than the zeros that are made here.
-        fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
-    valid = None if length is None else valid_steps(xs.shape[0], length)
-    chosen = kernel_for(cell, kernel)
-    if (taken := _TAKEN.get()) is not None:
-        taken[f"{cell.name} {cell.input_size} -> {cell.output_size}"] = chosen
-    if chosen != "deferred":  # which looks symbols up
-        xs = vectors
-    if chosen in ("cudnn", "persistent"):
-        if reverse or length is not None or resets is not None or checkpoint:
-            raise ValueError(
-                f"kernel: {chosen!r} runs whole sequences forwards, without length, resets, "
-                "reverse or checkpoint; 'deferred' or 'scan' have them"
-            )
-        return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
-    inputs = Inputs(xs, valid, resets)
-    params, start, fresh, inputs = alike((params, start, fresh, inputs))
+    with checked(cell.name, cell.init, cell.initial_state, params, state):
+        if isinstance(cell, Structure):
+            if reverse:
+                raise ValueError(
+                    f"unroll: reverse=True with a {cell.name}, which has its own directions; "
+                    "layer(cell, reverse=True) makes one that runs backwards"
+                )
+            loop = {"kernel": kernel} if kernel != "auto" else {}
+            loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
+            return cell.apply(params, xs, state, length=length, resets=resets, **loop)
+        vectors = require_sequence("unroll", xs, cell.input_size, length, resets)
+        start = cell.initial_state() if state is None else state
+        fresh = start
+        if resets is not None:
+            # A state given may be narrower than the zeros that are made here.
+            fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
+        valid = None if length is None else valid_steps(xs.shape[0], length)
+        chosen = kernel_for(cell, kernel)
+        if (taken := _TAKEN.get()) is not None:
+            taken[f"{cell.name} {cell.input_size} -> {cell.output_size}"] = chosen
+        if chosen != "deferred":  # which looks symbols up
+            xs = vectors
+        if chosen in ("cudnn", "persistent"):
+            if reverse or length is not None or resets is not None or checkpoint:
+                raise ValueError(
+                    f"kernel: {chosen!r} runs whole sequences forwards, without length, resets, "
+                    "reverse or checkpoint; 'deferred' or 'scan' have them"
+                )
+            return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
+        inputs = Inputs(xs, valid, resets)
+        params, start, fresh, inputs = alike((params, start, fresh, inputs))
 
-    def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:
-        if chosen == "deferred":
-            return deferred(cell, params, inputs, start, fresh, reverse=reverse)
-        step = masked(lambda state, x: cell.step(params, state, x), fresh)
-        return jax.lax.scan(step, start, inputs, reverse=reverse)
+        def run(params: Params, start: State, inputs: Inputs) -> tuple[State, Array]:
+            if chosen == "deferred":
+                return deferred(cell, params, inputs, start, fresh, reverse=reverse)
+            step = masked(lambda state, x: cell.step(params, state, x), fresh)
+            return jax.lax.scan(step, start, inputs, reverse=reverse)
 
-    size = segment_size(checkpoint, xs.shape[0])
-    if size is None:
-        return run(params, start, inputs)
-    return in_segments(run, params, start, inputs, size=size, reverse=reverse)
+        size = segment_size(checkpoint, xs.shape[0])
+        if size is None:
+            return run(params, start, inputs)
+        return in_segments(run, params, start, inputs, size=size, reverse=reverse)
