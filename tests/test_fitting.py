@@ -32,6 +32,7 @@ from lstm_jax.fitting import (
     start_weights,
     streams,
 )
+from lstm_jax.fitting.best import Best
 from lstm_jax.fitting.inspecting import EpochWeights
 from lstm_jax.interop.files import save_weights
 from lstm_jax.record import RunFolder, RunFolderError
@@ -221,6 +222,28 @@ def test_patience_ends_a_run_and_the_best_weights_are_kept():
     best = found.result["best_epoch"]
     assert found.result["epochs"] == best + 3 < 50
     assert [r["best"] for r in found.records[best:]] == [False] * 3
+    # Those weights and no later ones are handed on, and tested.
+    w = np.asarray(found.params, np.float64)
+    losses = [r["valid"]["loss"] for r in found.records]
+    assert math.isclose(((X @ w - 100) ** 2).mean(), losses[best - 1], rel_tol=1e-6)
+    assert not math.isclose(losses[-1], losses[best - 1], rel_tol=1e-5)
+    tested = ((X[5:] @ w - Y[5:]) ** 2).mean()
+    assert math.isclose(found.result["test"]["loss"], tested, rel_tol=1e-4)
+
+
+def test_the_best_weights_are_a_copy_and_the_first_of_equals():
+    """The state that they are of is donated; a NaN is no loss, and a tie brings nothing better."""
+    w = np.zeros(2)
+    best = Best({"w": w})
+    offers = [(1, math.nan), (2, 0.5), (3, math.nan), (4, 0.5), (5, 0.25), (6, 0.3)]
+    taken = []
+    for epoch, value in offers:
+        w[:] = epoch
+        if best.offer(epoch, value, {"w": w}):
+            taken.append(epoch)
+        w[:] = -1
+        assert best.params["w"].tolist() == [best.epoch] * 2
+    assert taken == [2, 5] and (best.epoch, best.loss) == (5, 0.25)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "nesterov", "rmsprop"])

@@ -234,6 +234,28 @@ def test_diebold_mariano_is_the_paired_t_test_without_overlap():
     assert hits < 0.6 * naive and stats.binomtest(hits, 400, 0.09).pvalue > FALSE_ALARM_RATE
 
 
+def test_diebold_mariano_is_its_formula_over_all_pairs_of_origins():
+    """The variance of a mean is the sum over all pairs that are correlated, whatever their lag."""
+    rng = np.random.default_rng(4)
+    for n, overlap in [(9, 0), (9, 1), (20, 3), (30, 11)]:
+        d = np.convolve(rng.normal(0.4, 1, n + overlap), np.ones(overlap + 1), "valid")
+        near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= overlap
+        centred = d - d.mean()
+        variance = (np.outer(centred, centred) * near).sum() / n**2
+        assert variance > 0
+        h = overlap + 1  # Harvey, Leybourne & Newbold 1997, eq. 9
+        corrected = d.mean() / variance**0.5 * ((n + 1 - 2 * h + h * (h - 1) / n) / n) ** 0.5
+        expected = 2 * stats.t.cdf(-abs(corrected), n - 1)
+        assert diebold_mariano(d, overlap) == pytest.approx(expected, rel=1e-9)
+        assert diebold_mariano(-d, overlap) == diebold_mariano(d, overlap)
+    # Losses that alternate: the sum over pairs is negative, and the variance is that of no overlap.
+    d = np.array([3.0, -1.0, 3.5, -1.5, 3.0, -1.0, 2.5, -0.5])
+    n, centred = len(d), d - d.mean()
+    assert centred @ centred + 2 * centred[1:] @ centred[:-1] < 0
+    corrected = d.mean() / (d.var() / n) ** 0.5 * ((n + 1 - 4 + 2 / n) / n) ** 0.5
+    assert diebold_mariano(d, 1) == pytest.approx(2 * stats.t.sf(corrected, n - 1), rel=1e-9)
+
+
 def test_an_overlap_that_leaves_no_test_is_refused():
     differences = np.random.default_rng(1).normal(5, 1, 6)
     # Harvey et al. 1997: (n + 1 - 2h + h (h - 1) / n) / n, which is 0 at h = n.
@@ -258,6 +280,28 @@ def test_a_better_forecast_wins_and_a_twin_does_not():
     assert score(good).low < score(good).mae < score(good).high
 
 
+def test_a_table_of_comparisons_is_corrected_by_benjamini_and_hochberg():
+    """Of m comparisons the k-th least p counts m / k times, and no less than those below it."""
+    rng = np.random.default_rng(7)
+    ours = rng.normal(0, 1, (40, 2))
+    others = {
+        f"{grown}": ours * grown + rng.normal(0, 0.8, (40, 2))
+        for grown in (0.9, 1.0, 1.05, 1.15, 1.3)
+    }
+    found = compare(ours, others, 0)
+    least = 1.0
+    for k, one in reversed(list(enumerate(sorted(found.values(), key=lambda c: c.p), start=1))):
+        least = min(least, one.p * len(found) / k)
+        assert one.q == pytest.approx(least, rel=1e-9)
+    for name, theirs in others.items():
+        losses = np.abs(ours).mean(axis=1) - np.abs(theirs).mean(axis=1)
+        assert found[name].p == pytest.approx(stats.ttest_1samp(losses, 0).pvalue, rel=1e-9)
+    assert any(c.p < 0.05 < c.q for c in found.values())
+    for one in found.values():
+        assert one.ratio < 1
+        assert one.verdict == ("won" if one.q < 0.05 else "not told apart")
+
+
 def test_intervals_hold_their_share_of_exchangeable_errors():
     rng = np.random.default_rng(3)
     inside = []
@@ -275,6 +319,15 @@ def test_intervals_hold_their_share_of_exchangeable_errors():
     came = np.array([[0.0, 2.0], [0.0, 0.0]])
     around = np.broadcast_to(np.array([[-1.0, -1.0], [1.0, 1.0]]), (2, 2, 2))
     assert coverage(came, around)[0] == 0.75
+    assert coverage(np.array([[-1.0, 1.0], [-1.1, 1.1]]), around)[0] == 0.5  # the ends are within
+
+
+def test_a_score_weighs_every_error_alike():
+    """A root of a mean of squares is above the mean where errors differ, within an origin too."""
+    errors = np.array([[3.0, -4.0], [0.0, 5.0], [1.0, 1.0]])
+    found = score(errors)
+    assert (found.mae, found.by_step.tolist()) == (14 / 6, [4 / 3, 10 / 3])
+    assert found.rmse == pytest.approx((52 / 6) ** 0.5)
 
 
 def test_means_over_parts_of_the_year():

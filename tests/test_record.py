@@ -491,6 +491,65 @@ with RunFolder.open({str(path)!r}, {{}}, "x") as folder:
         reached = len(trials)
 
 
+# ---- a power cut
+
+
+class Disk:
+    """What is left when the power goes: files and folders as they were when last synced."""
+
+    def __init__(self, monkeypatch):
+        self.contents: dict[int, bytes] = {}  # by inode
+        self.names: dict[int, dict[str, int]] = {}  # of a folder's inode: name -> inode
+        self.paths: dict[int, Path] = {}  # by descriptor
+        self.open, self.fsync = os.open, os.fsync
+        monkeypatch.setattr(os, "open", self.opened)
+        monkeypatch.setattr(os, "fsync", self.synced)
+
+    def opened(self, path, flags, *mode):
+        fd = self.open(path, flags, *mode)
+        self.paths[fd] = Path(path)
+        if flags & os.O_TRUNC:  # a new file may have the number of one that was replaced
+            self.contents.pop(os.fstat(fd).st_ino, None)
+        return fd
+
+    def synced(self, fd):
+        self.fsync(fd)
+        path = self.paths[fd]
+        if path.is_dir():
+            names = {file.name: file.stat().st_ino for file in path.iterdir()}
+            self.names[path.stat().st_ino] = names
+        else:
+            self.contents[os.fstat(fd).st_ino] = path.read_bytes()
+
+    def after_a_cut(self, folder, copy):
+        """The folder as the next start of the machine finds it."""
+        copy.mkdir()
+        for name, inode in self.names[folder.stat().st_ino].items():
+            (copy / name).write_bytes(self.contents.get(inode, b""))
+        return copy
+
+
+LASTS = {  # what is written, and what must be there however soon the power goes
+    "a trial": (lambda f: f.append_trial(record(0)), lambda f: f.trials() == [record(0)]),
+    "another": (lambda f: f.append_trial(record(1)), lambda f: len(f.trials()) == 2),
+    "a checkpoint": (lambda f: f.save_checkpoint(arrays(1), {}), lambda f: step_of(f) == 1),
+    "the next": (lambda f: f.save_checkpoint(arrays(2), {}), lambda f: step_of(f) == 2),
+    "the order": (lambda f: f.finalise(), lambda f: len(f.trials()) == 2),
+    "a result": (lambda f: f.write_result({"best": 3}), lambda f: f.read_result() == {"best": 3}),
+}
+
+
+def test_a_power_cut_takes_nothing_that_was_written(path, tmp_path, monkeypatch):
+    """Each is on disk when its call returns: the bytes, and the name they are found by."""
+    disk = Disk(monkeypatch)
+    with open_folder(path) as folder:
+        for what, (write, is_there) in LASTS.items():
+            write(folder)
+            with open_folder(disk.after_a_cut(path, tmp_path / what)) as found:
+                assert is_there(found), what
+                assert not found.messages, what
+
+
 # ---- a full disk
 
 
