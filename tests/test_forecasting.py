@@ -79,6 +79,9 @@ def test_the_walk_is_what_brute_force_finds():
             assert came.tolist() == [values[origin + k] for k in range(horizon)]
     with pytest.raises(ValueError, match=r"30 values.*at least 42"):
         walk(30, 3, 10, 3, least=12)
+    assert walk(42, 3, 10, 3, least=12).origins[0] == 12
+    with pytest.raises(ValueError, match=r"41 values.*at least 42"):
+        walk(41, 3, 10, 3, least=12)
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
@@ -119,6 +122,24 @@ def test_targets_and_parts_are_those_of_a_plain_loop(difference):
     assert past.last == origin - 1 and not past.inputs[origin:].any()
     known = past.inputs[lag:split, 0]  # in units of the training part alone
     np.testing.assert_allclose([known.mean(), known.std()], [0, 1], atol=1e-5)
+    seen = [values[t] - (values[t - lag] if lag else 0) for t in range(lag, origin)]
+    spread, middle = np.std(seen[: split - lag]), np.mean(seen[: split - lag])
+    shown = middle + spread * past.inputs[lag:origin, 0]
+    np.testing.assert_allclose(shown, seen, rtol=1e-4, atol=1e-4)
+    assert not past.inputs[:lag, 0].any()
+    # The place in the season: one turn of a circle, in equal steps.
+    turns = past.inputs[:origin, 1] * 1j + past.inputs[:origin, 2]
+    places = np.arange(origin) % season / season
+    np.testing.assert_allclose(turns, np.exp(2j * np.pi * places), atol=1e-5)
+
+
+def test_a_straight_line_shows_a_network_of_differences_nothing():
+    """The last differences are all the same, though two steps ahead is twice as far as one."""
+    how = {"horizon": 2, "season": 1, "valid_share": 0.2}
+    line = 3.0 * np.arange(40)
+    with pytest.raises(ValueError, match="does not vary"):
+        make_past(line, 40, difference="last", **how)
+    assert np.isfinite(make_past(line, 40, difference="none", **how).inputs).all()
 
 
 @pytest.mark.parametrize("difference", ["none", "season"])
@@ -217,6 +238,22 @@ def test_autoreg_finds_the_coefficients_of_an_autoregression():
     np.testing.assert_allclose(made, expected, atol=0.6)
     # one step ahead: normal noise of sd 1
     np.testing.assert_allclose(interval[:, 0] - made[0], [-1.645, 1.645], rtol=0.1)
+
+
+def test_autoreg_takes_the_season_and_the_trend_only_where_they_are():
+    """By BIC, whose penalty noise does not pay for: it is forecast by its mean, whatever is ahead.
+
+    AIC would take a lag or more for about every third series of noise.
+    """
+    pytest.importorskip("statsmodels", reason="the extra data is not installed")
+    rng = np.random.default_rng(6)
+    made = [autoreg(rng.normal(size=100), 8, 1, 0.9)[0] for _ in range(12)]
+    assert sum(np.ptp(forecast) < 1e-9 for forecast in made) >= 11
+    t, pattern = np.arange(60), rng.normal(0, 5, 12)
+    for slope in (0.0, 1.0):  # of four years: no lag reaches back to the month of a year before
+        values = slope * t + pattern[t % 12] + rng.normal(0, 0.5, 60)
+        made, _ = autoreg(values[:48], 12, 12, 0.9)
+        assert np.sqrt(((made - values[48:]) ** 2).mean()) < 1  # twice the noise
 
 
 def test_diebold_mariano_is_the_paired_t_test_without_overlap():

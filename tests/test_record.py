@@ -1,6 +1,7 @@
 """Run folders: no kill, damage or full disk loses a finished trial."""
 
 import errno
+import io
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,22 @@ def test_a_trial_is_written_once(path):
         with pytest.raises(RunFolderError, match="num_sequences is 80000 there and 5 here"):
             folder.append_trial(record(0, num_sequences=5))
     assert (path / "trials.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_a_run_is_complete_with_all_trials_from_the_first(path):
+    with open_folder(path) as folder:
+        for trial, complete in [(2, []), (1, []), (0, [1, 2, 3])]:
+            folder.append_trial(record(trial))
+            assert [n for n in range(1, 5) if folder.is_complete(n)] == complete
+
+
+def test_what_was_left_beside_its_place_goes_and_counts_for_nothing(path):
+    save_two(path)
+    left = path / ".checkpoint.npz.tmp"
+    left.write_bytes(archive.pack(arrays(9)))
+    with open_folder(path) as folder:
+        assert not left.exists()
+        assert step_of(folder) == 2
 
 
 def test_numbers_that_json_lacks_are_null(path):
@@ -386,17 +404,23 @@ def test_two_damaged_checkpoints_start_again(path):
         assert step_of(folder) == 3
 
 
-def test_a_damaged_checkpoint_never_replaces_the_good_one(path):
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_damaged_checkpoint_never_replaces_the_good_one(path, loaded):
     save_two(path)
     (path / "checkpoint.npz").write_bytes(b"damaged")
     with open_folder(path) as folder:
+        if loaded:  # as every run that goes on begins
+            assert step_of(folder) == 1
         folder.save_checkpoint(arrays(3), {})
         (path / "checkpoint.npz").write_bytes(b"damaged again")
         assert step_of(folder) == 1
 
 
 def test_a_packed_file_has_the_same_bytes_each_time():
-    assert archive.pack(arrays(3), {"a": 1}) == archive.pack(arrays(3), {"a": 1})
+    data = archive.pack(arrays(3), {"a": 1})
+    assert data == archive.pack(arrays(3), {"a": 1})
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:  # the time of writing is in none of them
+        assert {member.date_time for member in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 class Killed(BaseException):
