@@ -239,6 +239,11 @@ def test_p_values_are_corrected_over_the_whole_family():
     assert alone._replace(q=math.nan).verdict == "no difference shown"
 
 
+def test_a_task_without_the_baseline_is_compared_with_nothing():
+    records = {("t", "r", "NP"): solved(1, 2), ("u", "r", "V"): solved(3, 4)}
+    assert compare(records, "V", 9) == []
+
+
 def test_nothing_solved_anywhere_shows_no_difference():
     (found,) = compare({("t", "r", "V"): unsolved(9, 9), ("t", "r", "NP"): unsolved(9, 9)}, "V", 9)
     assert (found.effect, found.p, found.verdict) == (0.5, 1.0, "no difference shown")
@@ -333,6 +338,16 @@ def test_what_settings_explain_together_is_given_to_none_of_them():
     points, (rate, slip, _) = draws_of_three_settings(300)
     score = (rate - rate.mean()) * (slip - slip.mean())
     assert variance_shares(points, score.tolist()).together > 0.8
+
+
+def test_a_grid_with_more_trials_at_some_points_is_not_counted_out():
+    """There the parts do not add up: levels of one setting differ in what they have of others."""
+    pytest.importorskip("optuna", reason="pip install -e '.[search]'")
+    points = [{"cell": c, "size": n} for c in ("V", "NP") for n in (4, 8)]
+    assert variance_shares(points * 3, [0.0, 1.0, 4.0, 5.0] * 3).chance == pytest.approx(0)
+    assert (
+        variance_shares([*points * 3, points[0]], [0.0, 1.0, 4.0, 5.0] * 3 + [0.0]).chance is None
+    )
 
 
 def test_nothing_is_shared_where_nothing_differs():

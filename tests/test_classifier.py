@@ -202,3 +202,27 @@ def test_intervals_cover_what_they_claim():
     ours = np.array([True] * 8 + [False] * 2 + [True] * 5)
     theirs = np.array([False] * 8 + [True] * 2 + [True] * 5)
     assert abs(compare(ours, theirs).p_value - 112 / 1024) < 1e-12
+
+
+def test_a_difference_of_several_nets_by_hand():
+    ours = np.array([[1, 1, 1, 0, 1], [1, 0, 1, 0, 0]], bool)
+    theirs = np.array([0, 1, 1, 0, 0], bool)
+    found = compare(ours, theirs)
+    assert found.mean == pytest.approx((2 / 5 + 0 / 5) / 2)
+    assert (found.only_ours, found.only_theirs) == ((2 + 1) / 2, (0 + 1) / 2)
+    assert found.p_value == 0.5  # of the first net: two of two, either way
+    other = compare(theirs, ours)
+    assert (other.mean, other.only_ours) == (-found.mean, found.only_theirs)
+    assert other.low == pytest.approx(-found.high, abs=0.05)
+
+
+def test_nets_and_examples_are_both_drawn():
+    right, wrong = np.ones(50, bool), np.zeros(50, bool)
+    nets = accuracy(np.stack([right, wrong]))  # one of four draws has the first net alone
+    assert (nets.mean, nets.low, nets.high) == (0.5, 0.0, 1.0)
+    half = np.arange(400) < 200
+    for count in (2, 20):  # nets that are the same tell no more than one of them
+        found = accuracy(np.stack([half] * count), confidence=0.9)
+        deviation = (0.25 / 400) ** 0.5
+        assert found.low == pytest.approx(0.5 - 1.645 * deviation, abs=0.005)
+        assert found.high == pytest.approx(0.5 + 1.645 * deviation, abs=0.005)
