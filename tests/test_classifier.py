@@ -172,6 +172,17 @@ def test_the_share_asked_for_is_held_out(share):
         stratified_share(strata, 1e-9, seed=0)
 
 
+@pytest.mark.parametrize(("share", "least"), [(0.5, 2), (0.45, 3), (0.4, 3), (0.3, 4), (0.1, 10)])
+def test_a_stratum_has_an_example_held_out_wherever_its_turn_begins(share, least):
+    def held(size, before):
+        strata = ["a"] * before + ["b"] * size
+        return stratified_share(strata, share, seed=0)[before:].sum()
+
+    assert all(held(least, before) >= 1 for before in range(least, least + 20))
+    with pytest.raises(ValueError, match=f"{least - 1} examples of b .* at least {least} are"):
+        held(least - 1, 20)
+
+
 def test_a_run_tells_that_it_holds_out_a_share_that_others_rounded():
     old = {share: 1 / max(2, round(1 / share)) for share in (0.5, 0.45, 0.3, 0.25, 0.15, 0.1)}
     assert {s for s in old if held_out_by(s)} == {s for s in old if abs(old[s] - s) > 1e-9}
