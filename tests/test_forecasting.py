@@ -6,7 +6,9 @@ import json
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import stats
 
@@ -197,6 +199,53 @@ def test_the_weights_after_the_last_update_are_considered():
         assert found.num_updates[0, member] == int(better)
         np.testing.assert_allclose(found.params.b[0, member], kept.b, rtol=1e-4, atol=1e-6)
     assert found.num_updates.any()
+
+
+def test_networks_are_those_of_a_plain_loop_over_updates(standard_promotion):
+    """Stopped where validation is best, and made anew of the whole past with as many updates."""
+    num_updates, rate = 7, 0.2
+    past = make_past(series(60)[:50], 60, horizon=2, season=1, difference="none", valid_share=0.3)
+    fit = Fit(stack(lstm(1, 3)), 2, num_updates, rate, refit=True)
+    found = fit_lanes(fit, num_members=4, seed=0)([past], [50])
+    rule = optax.adam(lambda n: rate * (1 + jnp.cos(jnp.pi * n / num_updates)) / 2)
+
+    answers = jax.jit(lambda params: outputs(fit, params, past.inputs))
+    start = jax.jit(lambda key: init(fit, key))
+
+    def loss(params, which):
+        squares = (outputs(fit, params, past.inputs) - past.targets) ** 2
+        return jnp.sum(jnp.where(which, squares, 0.0)) / which.sum()
+
+    @jax.jit
+    def update(params, state, which):
+        steps, state = rule.update(jax.grad(loss)(params, which), state)
+        return optax.apply_updates(params, steps), state
+
+    def train(params, which, num):
+        """The weights after 0, 1, .. updates."""
+        state, path = rule.init(params), [params]
+        for _ in range(num):
+            params, state = update(params, state, which)
+            path.append(params)
+        return path
+
+    stopped = []
+    for member in range(4):
+        fresh = start(network_key(0, 50, member))
+        path = train(fresh, past.train, num_updates)
+        off = [((answers(params) - past.targets) ** 2)[past.valid] for params in path]
+        losses = [float(squares.mean()) for squares in off]
+        stopped.append(int(np.argmin(losses)))
+        last = train(fresh, past.train | past.valid, stopped[-1])[-1]
+        assert found.num_updates[0, member] == stopped[-1]
+        for name, expected in (
+            ("validation", answers(path[stopped[-1]])),
+            ("forecast", answers(last)[past.last]),
+        ):
+            ours = getattr(found, name)[0, member]
+            np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.params.v[0, member], last.v, rtol=1e-3, atol=1e-4)
+    assert any(0 < n < num_updates for n in stopped), stopped
 
 
 def test_a_network_learns_what_can_be_known():
