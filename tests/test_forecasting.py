@@ -19,7 +19,7 @@ from lstm_jax.config import make_config
 from lstm_jax.data import Series
 from lstm_jax.forecasting.baselines import BASELINES, autoreg, persistence, seasonal_naive
 from lstm_jax.forecasting.command import main
-from lstm_jax.forecasting.model import Fit, fit_lanes, init, network_key, outputs
+from lstm_jax.forecasting.model import Fit, Fitted, fit_lanes, init, network_key, outputs
 from lstm_jax.forecasting.past import DIFFERENCES, make_past
 from lstm_jax.forecasting.problem import Forecasting, averaged, past_at
 from lstm_jax.forecasting.running import record_of
@@ -231,7 +231,8 @@ def test_networks_are_those_of_a_plain_loop_over_updates(standard_promotion):
 
     stopped = []
     for member in range(4):
-        fresh = start(network_key(0, 50, member))
+        of_origin = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), 50)
+        fresh = start(jax.random.fold_in(of_origin, member))
         path = train(fresh, past.train, num_updates)
         off = [((answers(params) - past.targets) ** 2)[past.valid] for params in path]
         losses = [float(squares.mean()) for squares in off]
@@ -246,6 +247,38 @@ def test_networks_are_those_of_a_plain_loop_over_updates(standard_promotion):
             np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(found.params.v[0, member], last.v, rtol=1e-3, atol=1e-4)
     assert any(0 < n < num_updates for n in stopped), stopped
+
+
+def test_the_record_of_an_origin_by_hand():
+    """In the series' units: the mean of the networks, and how far off that mean was before."""
+    values, origin, h = series(60), 50, 2
+    steps = walk(60, h, 3, 4, least=20)
+    number = steps.origins.index(origin)
+    labels = tuple(f"day {n}" for n in range(60))
+    whole = Series("x", "y", labels, np.arange(60.0), values)
+    problem = Forecasting("x", whole, steps, Fit(stack(lstm(1, 3)), h, 3, 0.05, refit=True))
+    how = {"horizon": h, "season": 1, "difference": "last", "valid_share": 0.4}
+    config = make_config(settings.FIELDS, coverage=0.8, baselines=("persistence",), **how)
+    past = past_at(problem, config, origin)
+    rng = np.random.default_rng(0)
+    forecast = rng.normal(size=(3, h)).astype(np.float32)
+    validation = rng.normal(size=(3, 60, h)).astype(np.float32)
+    updates = np.array([3, 1, 2], np.int32)
+    made = record_of(problem, config, number, past, Fitted(forecast, validation, updates, None))
+    assert (made["trial"], made["origin"], made["label"]) == (number, origin, "day 50")
+    assert made["truth"] == values[50:52].tolist() and made["updates"] == [3, 1, 2]
+    assert made["forecasts"]["persistence"] == [values[49]] * 2
+    for k in range(h):
+        mean = values[49] + past.shift + past.scale * forecast[:, k].mean()
+        assert made["forecasts"]["network"][k] == pytest.approx(mean, rel=1e-6)
+        off = []  # at each place whose target is in the newest 40% of the past
+        for t in range(50 - 20 - 1 - k, 50 - 1 - k):
+            said = values[t] + past.shift + past.scale * validation[:, t, k].mean()
+            off.append(values[t + 1 + k] - said)
+        off.sort()
+        assert len(off) == 20  # 80% of them between the 2nd and the 19th: 21 places for a new one
+        interval = [made["intervals"]["network"][end][k] for end in (0, 1)]
+        assert interval == pytest.approx([mean + off[1], mean + off[18]], rel=1e-5)
 
 
 def test_a_network_learns_what_can_be_known():
