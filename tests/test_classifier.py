@@ -189,6 +189,20 @@ def test_a_run_tells_that_it_holds_out_a_share_that_others_rounded():
     assert held_out_by(0.0) == {}
 
 
+def test_a_hash_tells_contents_apart_whose_bytes_are_the_same():
+    """By shape, by type, and by where one part ends."""
+    numbers = np.arange(12, dtype=np.int32)
+    alike = [
+        (numbers,), (numbers.reshape(3, 4),), (numbers.reshape(4, 3),), (numbers.view(np.uint32),),
+        (numbers[:5], numbers[5:]), (numbers[:4], numbers[4:]),
+        ("ab", "c"), ("a", "bc"), (["ab", "c"],), (["a", "bc"],), ("abc",),
+    ]  # fmt: skip
+    assert len({sha256_of_content(*parts) for parts in alike}) == len(alike)
+    wide = np.zeros((12, 2), np.int32)
+    wide[:, 0] = numbers  # not contiguous: the same numbers in other places
+    assert sha256_of_content(wide[:, 0]) == sha256_of_content(numbers)
+
+
 def test_a_hash_of_objects_is_refused():
     with pytest.raises(TypeError, match="array of object"):
         sha256_of_content(np.array(["a", "b"], object))

@@ -94,6 +94,7 @@ def test_pieces_become_rolls(tmp_path):
         ('{"train": [[[60]]], "valid": [], "test": [[[60]]]}', "valid must be a list of pieces"),
         ('{"train": [[[60], [20]]], "valid": [[[60]]], "test": [[[60]]]}',
          "train, piece 0, chord 1: 20 is no MIDI pitch from 21 to 108"),
+        ('{"train": [[[60]]], "valid": [[[108, 109]]], "test": [[[60]]]}', "109 is no MIDI pitch"),
         ('{"train": [[[60]]], "valid": [[[true]]], "test": [[[60]]]}', "true is no MIDI pitch"),
         ('{"train": [[60]], "valid": [[[60]]], "test": [[[60]]]}', "must be a list of MIDI"),
         ("[" * 100_000, "not a list of pieces"),
