@@ -12,7 +12,7 @@ from scipy import stats
 from configs import ablation as settings
 from experiments.ablation import ABLATION
 from lstm_jax.ablation import command, main
-from lstm_jax.ablation.analysis import best, compare, point_results
+from lstm_jax.ablation.analysis import Comparison, best, compare, point_results, shares_of
 from lstm_jax.ablation.axes import Axis, grid, parse_axis, sample
 from lstm_jax.ablation.command import PAGE, RECORDS
 from lstm_jax.ablation.design import cell_values, config_of, groups_of, points_of
@@ -187,6 +187,24 @@ def test_the_effect_is_counted_over_all_pairs():
     assert found.low < found.effect < found.high
 
 
+def test_the_interval_of_the_effect_is_that_of_delong():
+    """His variance from the shares of pairs that each trial wins; a probability has no more."""
+    rng = np.random.default_rng(2)
+    own, other = rng.normal(400, 100, 50).round(), rng.normal(440, 100, 60).round()
+    records = {("t", "r", "V"): solved(*other.tolist()), ("t", "r", "NP"): solved(*own.tolist())}
+    (found,) = compare(records, "V", 1000)
+    pairs = (own[:, None] < other) + 0.5 * (own[:, None] == other)
+    deviation = math.sqrt(pairs.mean(1).var(ddof=1) / 50 + pairs.mean(0).var(ddof=1) / 60)
+    half = 1.96 * deviation
+    expected = (found.effect - half, found.effect + half)
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.15 * half)
+    ahead = solved(*range(100, 107), 320)
+    (found,) = compare(
+        {("t", "r", "V"): solved(*range(300, 308)), ("t", "r", "a"): ahead}, "V", 999
+    )
+    assert 0.5 < found.low < found.effect < found.high <= 1
+
+
 def test_a_trial_solved_at_the_cap_is_ahead_of_an_unsolved_one():
     (found,) = compare(
         {("t", "r", "V"): unsolved(*[100] * 6), ("t", "r", "NP"): solved(*[100] * 6)}, "V", 100
@@ -215,6 +233,16 @@ def test_p_values_are_corrected_over_the_whole_family():
     expected = np.empty_like(p)
     expected[order] = np.minimum.accumulate(stepped[::-1])[::-1]
     np.testing.assert_allclose([c.q for c in found], np.minimum(expected, 1))
+    alone = Comparison("t", "r", "c", effect=0.8, low=0.6, high=0.9, p=0.01, q=0.06)
+    assert alone.verdict == "no difference shown"  # it is the corrected one that counts
+    assert alone._replace(q=0.01).verdict == "better"
+    assert alone._replace(q=0.01, effect=0.45).verdict == "worse"
+    assert alone._replace(q=math.nan).verdict == "no difference shown"
+
+
+def test_a_task_without_the_baseline_is_compared_with_nothing():
+    records = {("t", "r", "NP"): solved(1, 2), ("u", "r", "V"): solved(3, 4)}
+    assert compare(records, "V", 9) == []
 
 
 def test_nothing_solved_anywhere_shows_no_difference():
@@ -230,6 +258,9 @@ def test_the_best_point_has_most_solved_then_the_least_median():
         at(0.1, solved(10) + unsolved(100)) + at(0.2, solved(90, 80)) + at(0.3, solved(70, 60))
     )
     assert best(point_results(records, 100)).values == {"learning_rate": 0.3}
+    # the median of those, which one slow trial does not move
+    records = at(0.1, solved(50, 55, 60)) + at(0.2, solved(40, 45, 99))
+    assert best(point_results(records, 100)).values == {"learning_rate": 0.2}
 
 
 def draws_of_three_settings(num_points):
@@ -273,6 +304,25 @@ def test_shares_of_a_grid_are_those_of_the_design():
     assert again.together == pytest.approx(found.together)
 
 
+def test_shares_are_of_the_logarithms_and_what_was_not_solved_counts_as_the_cap():
+    """A cell and a rate that each take ten times as long are no interaction."""
+    diverged = [{"status": "DIVERGED", "num_sequences": 7}]
+    of_point = {
+        ("V", 0.1): solved(100),
+        ("V", 0.2): solved(1_000),
+        ("NP", 0.1): solved(1_000),
+        ("NP", 0.2): diverged,
+    }
+    records = [
+        record | {"cell": cell, "values": {"learning_rate": rate}}
+        for (cell, rate), own in of_point.items()
+        for record in own
+    ]
+    found = shares_of(records, 10_000)
+    assert found.alone == pytest.approx({"cell": 0.5, "learning_rate": 0.5})
+    assert (found.together, found.chance) == pytest.approx((0, 0), abs=1e-12)
+
+
 def test_shares_of_drawn_points_follow_the_scale_they_were_drawn_on():
     pytest.importorskip("optuna", reason="pip install -e '.[search]'")
     points, effects = draws_of_three_settings(300)
@@ -289,6 +339,16 @@ def test_what_settings_explain_together_is_given_to_none_of_them():
     points, (rate, slip, _) = draws_of_three_settings(300)
     score = (rate - rate.mean()) * (slip - slip.mean())
     assert variance_shares(points, score.tolist()).together > 0.8
+
+
+def test_a_grid_with_more_trials_at_some_points_is_not_counted_out():
+    """There the parts do not add up: levels of one setting differ in what they have of others."""
+    pytest.importorskip("optuna", reason="pip install -e '.[search]'")
+    points = [{"cell": c, "size": n} for c in ("V", "NP") for n in (4, 8)]
+    assert variance_shares(points * 3, [0.0, 1.0, 4.0, 5.0] * 3).chance == pytest.approx(0)
+    assert (
+        variance_shares([*points * 3, points[0]], [0.0, 1.0, 4.0, 5.0] * 3 + [0.0]).chance is None
+    )
 
 
 def test_nothing_is_shared_where_nothing_differs():

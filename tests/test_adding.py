@@ -77,7 +77,7 @@ def test_a_mark_on_the_first_pair_counts_as_zero():
         np.testing.assert_allclose(targets[n, 0], 0.5 + inputs[n, other, 0] / 4, atol=1e-7)
 
 
-@pytest.mark.parametrize(("T", "num"), [(100, NUM), (25, 2000)])
+@pytest.mark.parametrize(("T", "num"), [(100, NUM), (25, 2000), (11, 2000)])
 def test_where_the_marks_fall(T, num):
     """Chi-square over the visible sets of marks: first among ten, second among T/2-1, not it."""
     bound = T // 2 - 1

@@ -172,10 +172,35 @@ def test_the_share_asked_for_is_held_out(share):
         stratified_share(strata, 1e-9, seed=0)
 
 
+@pytest.mark.parametrize(("share", "least"), [(0.5, 2), (0.45, 3), (0.4, 3), (0.3, 4), (0.1, 10)])
+def test_a_stratum_has_an_example_held_out_wherever_its_turn_begins(share, least):
+    def held(size, before):
+        strata = ["a"] * before + ["b"] * size
+        return stratified_share(strata, share, seed=0)[before:].sum()
+
+    assert all(held(least, before) >= 1 for before in range(least, least + 20))
+    with pytest.raises(ValueError, match=f"{least - 1} examples of b .* at least {least} are"):
+        held(least - 1, 20)
+
+
 def test_a_run_tells_that_it_holds_out_a_share_that_others_rounded():
     old = {share: 1 / max(2, round(1 / share)) for share in (0.5, 0.45, 0.3, 0.25, 0.15, 0.1)}
     assert {s for s in old if held_out_by(s)} == {s for s in old if abs(old[s] - s) > 1e-9}
     assert held_out_by(0.0) == {}
+
+
+def test_a_hash_tells_contents_apart_whose_bytes_are_the_same():
+    """By shape, by type, and by where one part ends."""
+    numbers = np.arange(12, dtype=np.int32)
+    alike = [
+        (numbers,), (numbers.reshape(3, 4),), (numbers.reshape(4, 3),), (numbers.view(np.uint32),),
+        (numbers[:5], numbers[5:]), (numbers[:4], numbers[4:]),
+        ("ab", "c"), ("a", "bc"), (["ab", "c"],), (["a", "bc"],), ("abc",),
+    ]  # fmt: skip
+    assert len({sha256_of_content(*parts) for parts in alike}) == len(alike)
+    wide = np.zeros((12, 2), np.int32)
+    wide[:, 0] = numbers  # not contiguous: the same numbers in other places
+    assert sha256_of_content(wide[:, 0]) == sha256_of_content(numbers)
 
 
 def test_a_hash_of_objects_is_refused():
@@ -202,3 +227,27 @@ def test_intervals_cover_what_they_claim():
     ours = np.array([True] * 8 + [False] * 2 + [True] * 5)
     theirs = np.array([False] * 8 + [True] * 2 + [True] * 5)
     assert abs(compare(ours, theirs).p_value - 112 / 1024) < 1e-12
+
+
+def test_a_difference_of_several_nets_by_hand():
+    ours = np.array([[1, 1, 1, 0, 1], [1, 0, 1, 0, 0]], bool)
+    theirs = np.array([0, 1, 1, 0, 0], bool)
+    found = compare(ours, theirs)
+    assert found.mean == pytest.approx((2 / 5 + 0 / 5) / 2)
+    assert (found.only_ours, found.only_theirs) == ((2 + 1) / 2, (0 + 1) / 2)
+    assert found.p_value == 0.5  # of the first net: two of two, either way
+    other = compare(theirs, ours)
+    assert (other.mean, other.only_ours) == (-found.mean, found.only_theirs)
+    assert other.low == pytest.approx(-found.high, abs=0.05)
+
+
+def test_nets_and_examples_are_both_drawn():
+    right, wrong = np.ones(50, bool), np.zeros(50, bool)
+    nets = accuracy(np.stack([right, wrong]))  # one of four draws has the first net alone
+    assert (nets.mean, nets.low, nets.high) == (0.5, 0.0, 1.0)
+    half = np.arange(400) < 200
+    for count in (2, 20):  # nets that are the same tell no more than one of them
+        found = accuracy(np.stack([half] * count), confidence=0.9)
+        deviation = (0.25 / 400) ** 0.5
+        assert found.low == pytest.approx(0.5 - 1.645 * deviation, abs=0.005)
+        assert found.high == pytest.approx(0.5 + 1.645 * deviation, abs=0.005)

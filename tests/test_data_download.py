@@ -89,9 +89,11 @@ def test_an_archive_gives_its_members(served):
     bodies, address = served
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("folder/a.txt", BODY)
         archive.writestr("__MACOSX/folder/a.txt", b"no")
+        archive.writestr("folder/a.txt", BODY)
+        archive.writestr("__MACOSX/folder/b.txt", b"no")
         archive.writestr("folder/b.txt", BODY)
+        archive.writestr("older/a.txt", b"no")  # the first of a name
     bodies["both.zip"] = stream.getvalue()
     found = find(made(f"{address}/both.zip", "a.txt", "b.txt"))
     assert [path.read_bytes() for path in found.values()] == [BODY, BODY]

@@ -69,6 +69,9 @@ def test_parts_follow_each_other():
     assert [len(part) for part in parts] == [802, 101, 100]
     assert (np.concatenate(parts) == items).all()
     assert "too few" in refusal(split_by_position, np.arange(1), (0.8, 0.1, 0.1))
+    for shares in ((0.8, 0.1, 0.09), (0.8, 0.1, 0.11), (0.9, 0.2, -0.1), (1.0, 0.0)):
+        with pytest.raises(ValueError, match="must be positive and add up to 1"):
+            split_by_position(items, shares)  # else the rest would be lost, or in no part
 
 
 def test_pieces_become_rolls(tmp_path):
@@ -91,6 +94,7 @@ def test_pieces_become_rolls(tmp_path):
         ('{"train": [[[60]]], "valid": [], "test": [[[60]]]}', "valid must be a list of pieces"),
         ('{"train": [[[60], [20]]], "valid": [[[60]]], "test": [[[60]]]}',
          "train, piece 0, chord 1: 20 is no MIDI pitch from 21 to 108"),
+        ('{"train": [[[60]]], "valid": [[[108, 109]]], "test": [[[60]]]}', "109 is no MIDI pitch"),
         ('{"train": [[[60]]], "valid": [[[true]]], "test": [[[60]]]}', "true is no MIDI pitch"),
         ('{"train": [[60]], "valid": [[[60]]], "test": [[[60]]]}', "must be a list of MIDI"),
         ("[" * 100_000, "not a list of pieces"),
@@ -116,6 +120,8 @@ def test_sentences_have_words_and_labels(tmp_path):
         load_sentences, written(tmp_path, "a\t0\nb\t2\n")
     )
     assert "both labels" in refusal(load_sentences, written(tmp_path, "a\t0\nb\t0\n"))
+    tabbed = load_sentences(written(tmp_path, "a\tb\t1\nc\t0\n"))  # the label is the last cell
+    assert (tabbed.texts, tabbed.labels.tolist()) == (("a\tb", "c"), [1, 0])
 
 
 CSV = "date,rain,sun\n2001-01-01,1.5,3\n2001-02-01,,4\n2001-03-01,2.5,nan\n2001-04-01,4,6\n"
@@ -142,6 +148,13 @@ def test_a_column_is_read_by_its_name(tmp_path):
         load_series, path, "rain"
     )
     assert "(nan)" in refusal(load_series, path, "sun")
+    for cells in ("nan,1,2", "1,2,nan", "1,2,"):  # nothing before, or nothing after
+        open_end = written(
+            tmp_path, "v,w\n" + "".join(f"{c},0\n" for c in cells.split(",")), "p.csv"
+        )
+        for gaps in ("previous", "linear"):
+            said = refusal(load_series, open_end, "v", gaps=gaps)
+            assert "the first and the last value must be there" in said
     plain = load_series(written(tmp_path, "x;y\n3;1\n1;2\n", "p.csv"), "x")
     assert plain.values.tolist() == [3, 1] and plain.times.tolist() == [0, 1]
     assert load_series(written(tmp_path, "only\n3\n1\n", "p.csv")).values.tolist() == [3, 1]
@@ -159,6 +172,8 @@ def test_a_column_is_read_by_its_name(tmp_path):
         ("a,b\n1,2\n3\n", "line 3 has 1 cells, the head line 2 (a, b)"),
         ("a,b\n1,2\n3,x\n", "line 3, column b: 'x' is no finite number"),
         ("a,b\n1,inf\n", "'inf' is no finite number"),
+        ("a,b\n1,2\n3,1e30\n", "line 3, column b: 1e30 is too large"),
+        ("a,b\n1,2\n3,-1e30\n", "line 3, column b: -1e30 is too large"),
         ("year,b\n2000,1\n2001,2\n2003,3\n2004,3\n2005,4\n2006,4\n2007,4\n2008,1\n2009,3\n2010,4\n",
          "line 4: 2003 leaves a gap after 2001"),
         ("year,b\n2000,1\n2000,2\n", "2000 is not later than 2000"),
@@ -182,7 +197,7 @@ def calendar(kind):
 
 
 @pytest.mark.parametrize("kind", ["D", "B", "W", "MS", "ME", "QS", "QE", "YS", "YE"])
-@pytest.mark.parametrize("every", [50, 10, 4])
+@pytest.mark.parametrize("every", [50, 10, 6, 4])
 def test_a_gap_is_found_where_many_are(tmp_path, kind, every):
     dates = calendar(kind)
 
@@ -232,7 +247,9 @@ def test_a_week_has_the_days_that_the_series_has(tmp_path, kinds):
 
 def test_one_saturday_is_no_six_day_week_and_half_a_year_no_holiday(tmp_path):
     dates = days_of(range(5))
-    assert len(loaded(tmp_path, sorted([*dates, "2015-03-07"])).values) == len(dates) + 1
+    for saturdays in (["2015-03-07"], days_of([5])[::13]):  # one, and one a quarter
+        both = sorted([*dates, *saturdays])
+        assert len(loaded(tmp_path, both).values) == len(both)
     hole = [date for date in dates if not "2015-08-26" <= date < "2015-09-16"]
     assert "2015-09-16 leaves a gap after 2015-08-25" in refusal(loaded, tmp_path, hole)
 
@@ -268,6 +285,12 @@ def test_signals_of_different_lengths_are_padded_alike(tmp_path):
         written(tmp_path, TS + line + "\n", "own_TEST.ts")
         text = refusal(load_signals, str(tmp_path / "own"))
         assert "line 6" in text and said in text
+    written(tmp_path, TS.replace("@data\n", "@data\n# 9:9:a\n"), "own_TEST.ts")
+    assert load_signals(str(tmp_path / "own"))["test"].lengths.tolist() == [2, 1]
+    for other in (TS.replace("true a b", "true b a"), "@classLabel true a b\n@data\n1,2:b\n"):
+        written(tmp_path, other, "own_TEST.ts")  # the numbers of classes would be others
+        said = refusal(load_signals, str(tmp_path / "own"))
+        assert "classes or channels are not those of the train part" in said
     written(tmp_path, "hello\n", "own_TEST.ts")
     assert "no .ts file" in refusal(load_signals, str(tmp_path / "own"))
 

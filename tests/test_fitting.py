@@ -32,6 +32,7 @@ from lstm_jax.fitting import (
     start_weights,
     streams,
 )
+from lstm_jax.fitting.best import Best
 from lstm_jax.fitting.inspecting import EpochWeights
 from lstm_jax.interop.files import save_weights
 from lstm_jax.record import RunFolder, RunFolderError
@@ -221,6 +222,28 @@ def test_patience_ends_a_run_and_the_best_weights_are_kept():
     best = found.result["best_epoch"]
     assert found.result["epochs"] == best + 3 < 50
     assert [r["best"] for r in found.records[best:]] == [False] * 3
+    # Those weights and no later ones are handed on, and tested.
+    w = np.asarray(found.params, np.float64)
+    losses = [r["valid"]["loss"] for r in found.records]
+    assert math.isclose(((X @ w - 100) ** 2).mean(), losses[best - 1], rel_tol=1e-6)
+    assert not math.isclose(losses[-1], losses[best - 1], rel_tol=1e-5)
+    tested = ((X[5:] @ w - Y[5:]) ** 2).mean()
+    assert math.isclose(found.result["test"]["loss"], tested, rel_tol=1e-4)
+
+
+def test_the_best_weights_are_a_copy_and_the_first_of_equals():
+    """The state that they are of is donated; a NaN is no loss, and a tie brings nothing better."""
+    w = np.zeros(2)
+    best = Best({"w": w})
+    offers = [(1, math.nan), (2, 0.5), (3, math.nan), (4, 0.5), (5, 0.25), (6, 0.3)]
+    taken = []
+    for epoch, value in offers:
+        w[:] = epoch
+        if best.offer(epoch, value, {"w": w}):
+            taken.append(epoch)
+        w[:] = -1
+        assert best.params["w"].tolist() == [best.epoch] * 2
+    assert taken == [2, 5] and (best.epoch, best.loss) == (5, 0.25)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "nesterov", "rmsprop"])
@@ -229,11 +252,44 @@ def test_every_optimizer_learns(optimizer):
     assert found.records[-1]["train"]["loss"] < 0.3 * found.records[0]["train"]["loss"]
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "rmsprop", "adam"])
+def test_optimizers_are_their_formulas(name, weight_decay, standard_promotion):
+    """In NumPy; the decay of weights is decoupled: beside the rule, which does not see it."""
+    rate, mu, decay = 0.1, 0.7, 0.6
+    settings = config(
+        optimizer={"momentum": "sgd"}.get(name, name),
+        momentum=0.0 if name == "sgd" else mu,
+        decay=decay,
+        learning_rate=rate,
+        weight_decay=weight_decay,
+    )
+    optimizer = build_optimizer(settings, 10)
+    w = np.array([1.0, -2.0], np.float32)
+    state, first, second = optimizer.init(w), np.zeros(2), np.zeros(2)
+    for n, g in enumerate(np.random.default_rng(0).normal(size=(4, 2)), start=1):
+        if name == "rmsprop":
+            second = decay * second + (1 - decay) * g**2
+            expected = g / second**0.5
+        elif name == "adam":
+            first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
+            expected = first / (1 - 0.9**n) / (second / (1 - 0.999**n)) ** 0.5
+        else:
+            first = g + (0.0 if name == "sgd" else mu) * first
+            expected = g + mu * first if name == "nesterov" else first
+        update, state = optimizer.update(np.float32(g), state, w)
+        np.testing.assert_allclose(update, -rate * (expected + weight_decay * w), rtol=1e-4)
+        w = w + np.asarray(update)
+
+
 def test_clipping_bounds_the_step():
     optimizer = build_optimizer(config(optimizer="sgd", momentum=0.0, clip_norm=1.0), 10)
     gradient = {"w": jnp.array([30.0, 40.0])}
     update, _ = optimizer.update(gradient, optimizer.init(gradient), gradient)
     np.testing.assert_allclose(update["w"], [-0.05 * 0.6, -0.05 * 0.8], rtol=1e-6)
+    small = {"w": jnp.array([0.6, -0.7])}  # a norm below 1, which is of all weights together
+    update, _ = optimizer.update(small, optimizer.init(small), small)
+    np.testing.assert_allclose(update["w"], [-0.05 * 0.6, 0.05 * 0.7], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import json
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import stats
 
@@ -17,7 +19,7 @@ from lstm_jax.config import make_config
 from lstm_jax.data import Series
 from lstm_jax.forecasting.baselines import BASELINES, autoreg, persistence, seasonal_naive
 from lstm_jax.forecasting.command import main
-from lstm_jax.forecasting.model import Fit, fit_lanes, init, network_key, outputs
+from lstm_jax.forecasting.model import Fit, Fitted, fit_lanes, init, network_key, outputs
 from lstm_jax.forecasting.past import DIFFERENCES, make_past
 from lstm_jax.forecasting.problem import Forecasting, averaged, past_at
 from lstm_jax.forecasting.running import record_of
@@ -79,6 +81,9 @@ def test_the_walk_is_what_brute_force_finds():
             assert came.tolist() == [values[origin + k] for k in range(horizon)]
     with pytest.raises(ValueError, match=r"30 values.*at least 42"):
         walk(30, 3, 10, 3, least=12)
+    assert walk(42, 3, 10, 3, least=12).origins[0] == 12
+    with pytest.raises(ValueError, match=r"41 values.*at least 42"):
+        walk(41, 3, 10, 3, least=12)
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
@@ -119,6 +124,24 @@ def test_targets_and_parts_are_those_of_a_plain_loop(difference):
     assert past.last == origin - 1 and not past.inputs[origin:].any()
     known = past.inputs[lag:split, 0]  # in units of the training part alone
     np.testing.assert_allclose([known.mean(), known.std()], [0, 1], atol=1e-5)
+    seen = [values[t] - (values[t - lag] if lag else 0) for t in range(lag, origin)]
+    spread, middle = np.std(seen[: split - lag]), np.mean(seen[: split - lag])
+    shown = middle + spread * past.inputs[lag:origin, 0]
+    np.testing.assert_allclose(shown, seen, rtol=1e-4, atol=1e-4)
+    assert not past.inputs[:lag, 0].any()
+    # The place in the season: one turn of a circle, in equal steps.
+    turns = past.inputs[:origin, 1] * 1j + past.inputs[:origin, 2]
+    places = np.arange(origin) % season / season
+    np.testing.assert_allclose(turns, np.exp(2j * np.pi * places), atol=1e-5)
+
+
+def test_a_straight_line_shows_a_network_of_differences_nothing():
+    """The last differences are all the same, though two steps ahead is twice as far as one."""
+    how = {"horizon": 2, "season": 1, "valid_share": 0.2}
+    line = 3.0 * np.arange(40)
+    with pytest.raises(ValueError, match="does not vary"):
+        make_past(line, 40, difference="last", **how)
+    assert np.isfinite(make_past(line, 40, difference="none", **how).inputs).all()
 
 
 @pytest.mark.parametrize("difference", ["none", "season"])
@@ -178,6 +201,86 @@ def test_the_weights_after_the_last_update_are_considered():
     assert found.num_updates.any()
 
 
+def test_networks_are_those_of_a_plain_loop_over_updates(standard_promotion):
+    """Stopped where validation is best, and made anew of the whole past with as many updates."""
+    num_updates, rate = 7, 0.2
+    past = make_past(series(60)[:50], 60, horizon=2, season=1, difference="none", valid_share=0.3)
+    fit = Fit(stack(lstm(1, 3)), 2, num_updates, rate, refit=True)
+    found = fit_lanes(fit, num_members=4, seed=0)([past], [50])
+    rule = optax.adam(lambda n: rate * (1 + jnp.cos(jnp.pi * n / num_updates)) / 2)
+
+    answers = jax.jit(lambda params: outputs(fit, params, past.inputs))
+    start = jax.jit(lambda key: init(fit, key))
+
+    def loss(params, which):
+        squares = (outputs(fit, params, past.inputs) - past.targets) ** 2
+        return jnp.sum(jnp.where(which, squares, 0.0)) / which.sum()
+
+    @jax.jit
+    def update(params, state, which):
+        steps, state = rule.update(jax.grad(loss)(params, which), state)
+        return optax.apply_updates(params, steps), state
+
+    def train(params, which, num):
+        """The weights after 0, 1, .. updates."""
+        state, path = rule.init(params), [params]
+        for _ in range(num):
+            params, state = update(params, state, which)
+            path.append(params)
+        return path
+
+    stopped = []
+    for member in range(4):
+        of_origin = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), 50)
+        fresh = start(jax.random.fold_in(of_origin, member))
+        path = train(fresh, past.train, num_updates)
+        off = [((answers(params) - past.targets) ** 2)[past.valid] for params in path]
+        losses = [float(squares.mean()) for squares in off]
+        stopped.append(int(np.argmin(losses)))
+        last = train(fresh, past.train | past.valid, stopped[-1])[-1]
+        assert found.num_updates[0, member] == stopped[-1]
+        for name, expected in (
+            ("validation", answers(path[stopped[-1]])),
+            ("forecast", answers(last)[past.last]),
+        ):
+            ours = getattr(found, name)[0, member]
+            np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.params.v[0, member], last.v, rtol=1e-3, atol=1e-4)
+    assert any(0 < n < num_updates for n in stopped), stopped
+
+
+def test_the_record_of_an_origin_by_hand():
+    """In the series' units: the mean of the networks, and how far off that mean was before."""
+    values, origin, h = series(60), 50, 2
+    steps = walk(60, h, 3, 4, least=20)
+    number = steps.origins.index(origin)
+    labels = tuple(f"day {n}" for n in range(60))
+    whole = Series("x", "y", labels, np.arange(60.0), values)
+    problem = Forecasting("x", whole, steps, Fit(stack(lstm(1, 3)), h, 3, 0.05, refit=True))
+    how = {"horizon": h, "season": 1, "difference": "last", "valid_share": 0.4}
+    config = make_config(settings.FIELDS, coverage=0.8, baselines=("persistence",), **how)
+    past = past_at(problem, config, origin)
+    rng = np.random.default_rng(0)
+    forecast = rng.normal(size=(3, h)).astype(np.float32)
+    validation = rng.normal(size=(3, 60, h)).astype(np.float32)
+    updates = np.array([3, 1, 2], np.int32)
+    made = record_of(problem, config, number, past, Fitted(forecast, validation, updates, None))
+    assert (made["trial"], made["origin"], made["label"]) == (number, origin, "day 50")
+    assert made["truth"] == values[50:52].tolist() and made["updates"] == [3, 1, 2]
+    assert made["forecasts"]["persistence"] == [values[49]] * 2
+    for k in range(h):
+        mean = values[49] + past.shift + past.scale * forecast[:, k].mean()
+        assert made["forecasts"]["network"][k] == pytest.approx(mean, rel=1e-6)
+        off = []  # at each place whose target is in the newest 40% of the past
+        for t in range(50 - 20 - 1 - k, 50 - 1 - k):
+            said = values[t] + past.shift + past.scale * validation[:, t, k].mean()
+            off.append(values[t + 1 + k] - said)
+        off.sort()
+        assert len(off) == 20  # 80% of them between the 2nd and the 19th: 21 places for a new one
+        interval = [made["intervals"]["network"][end][k] for end in (0, 1)]
+        assert interval == pytest.approx([mean + off[1], mean + off[18]], rel=1e-5)
+
+
 def test_a_network_learns_what_can_be_known():
     values = np.sin(2 * np.pi * np.arange(90) / 9) * 4 + 20
     steps = walk(90, 5, 2, 5, least=40)
@@ -219,6 +322,22 @@ def test_autoreg_finds_the_coefficients_of_an_autoregression():
     np.testing.assert_allclose(interval[:, 0] - made[0], [-1.645, 1.645], rtol=0.1)
 
 
+def test_autoreg_takes_the_season_and_the_trend_only_where_they_are():
+    """By BIC, whose penalty noise does not pay for: it is forecast by its mean, whatever is ahead.
+
+    AIC would take a lag or more for about every third series of noise.
+    """
+    pytest.importorskip("statsmodels", reason="the extra data is not installed")
+    rng = np.random.default_rng(6)
+    made = [autoreg(rng.normal(size=100), 8, 1, 0.9)[0] for _ in range(12)]
+    assert sum(np.ptp(forecast) < 1e-9 for forecast in made) >= 11
+    t, pattern = np.arange(60), rng.normal(0, 5, 12)
+    for slope in (0.0, 1.0):  # of four years: no lag reaches back to the month of a year before
+        values = slope * t + pattern[t % 12] + rng.normal(0, 0.5, 60)
+        made, _ = autoreg(values[:48], 12, 12, 0.9)
+        assert np.sqrt(((made - values[48:]) ** 2).mean()) < 1  # twice the noise
+
+
 def test_diebold_mariano_is_the_paired_t_test_without_overlap():
     rng = np.random.default_rng(1)
     a, b = rng.normal(1, 1, 12), rng.normal(1.5, 1, 12)
@@ -232,6 +351,28 @@ def test_diebold_mariano_is_the_paired_t_test_without_overlap():
         hits += diebold_mariano(d, overlap=2) < 0.05
         naive += diebold_mariano(d) < 0.05
     assert hits < 0.6 * naive and stats.binomtest(hits, 400, 0.09).pvalue > FALSE_ALARM_RATE
+
+
+def test_diebold_mariano_is_its_formula_over_all_pairs_of_origins():
+    """The variance of a mean is the sum over all pairs that are correlated, whatever their lag."""
+    rng = np.random.default_rng(4)
+    for n, overlap in [(9, 0), (9, 1), (20, 3), (30, 11)]:
+        d = np.convolve(rng.normal(0.4, 1, n + overlap), np.ones(overlap + 1), "valid")
+        near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= overlap
+        centred = d - d.mean()
+        variance = (np.outer(centred, centred) * near).sum() / n**2
+        assert variance > 0
+        h = overlap + 1  # Harvey, Leybourne & Newbold 1997, eq. 9
+        corrected = d.mean() / variance**0.5 * ((n + 1 - 2 * h + h * (h - 1) / n) / n) ** 0.5
+        expected = 2 * stats.t.cdf(-abs(corrected), n - 1)
+        assert diebold_mariano(d, overlap) == pytest.approx(expected, rel=1e-9)
+        assert diebold_mariano(-d, overlap) == diebold_mariano(d, overlap)
+    # Losses that alternate: the sum over pairs is negative, and the variance is that of no overlap.
+    d = np.array([3.0, -1.0, 3.5, -1.5, 3.0, -1.0, 2.5, -0.5])
+    n, centred = len(d), d - d.mean()
+    assert centred @ centred + 2 * centred[1:] @ centred[:-1] < 0
+    corrected = d.mean() / (d.var() / n) ** 0.5 * ((n + 1 - 4 + 2 / n) / n) ** 0.5
+    assert diebold_mariano(d, 1) == pytest.approx(2 * stats.t.sf(corrected, n - 1), rel=1e-9)
 
 
 def test_an_overlap_that_leaves_no_test_is_refused():
@@ -258,6 +399,28 @@ def test_a_better_forecast_wins_and_a_twin_does_not():
     assert score(good).low < score(good).mae < score(good).high
 
 
+def test_a_table_of_comparisons_is_corrected_by_benjamini_and_hochberg():
+    """Of m comparisons the k-th least p counts m / k times, and no less than those below it."""
+    rng = np.random.default_rng(7)
+    ours = rng.normal(0, 1, (40, 2))
+    others = {
+        f"{grown}": ours * grown + rng.normal(0, 0.8, (40, 2))
+        for grown in (0.9, 1.0, 1.05, 1.15, 1.3)
+    }
+    found = compare(ours, others, 0)
+    least = 1.0
+    for k, one in reversed(list(enumerate(sorted(found.values(), key=lambda c: c.p), start=1))):
+        least = min(least, one.p * len(found) / k)
+        assert one.q == pytest.approx(least, rel=1e-9)
+    for name, theirs in others.items():
+        losses = np.abs(ours).mean(axis=1) - np.abs(theirs).mean(axis=1)
+        assert found[name].p == pytest.approx(stats.ttest_1samp(losses, 0).pvalue, rel=1e-9)
+    assert any(c.p < 0.05 < c.q for c in found.values())
+    for one in found.values():
+        assert one.ratio < 1
+        assert one.verdict == ("won" if one.q < 0.05 else "not told apart")
+
+
 def test_intervals_hold_their_share_of_exchangeable_errors():
     rng = np.random.default_rng(3)
     inside = []
@@ -275,6 +438,15 @@ def test_intervals_hold_their_share_of_exchangeable_errors():
     came = np.array([[0.0, 2.0], [0.0, 0.0]])
     around = np.broadcast_to(np.array([[-1.0, -1.0], [1.0, 1.0]]), (2, 2, 2))
     assert coverage(came, around)[0] == 0.75
+    assert coverage(np.array([[-1.0, 1.0], [-1.1, 1.1]]), around)[0] == 0.5  # the ends are within
+
+
+def test_a_score_weighs_every_error_alike():
+    """A root of a mean of squares is above the mean where errors differ, within an origin too."""
+    errors = np.array([[3.0, -4.0], [0.0, 5.0], [1.0, 1.0]])
+    found = score(errors)
+    assert (found.mae, found.by_step.tolist()) == (14 / 6, [4 / 3, 10 / 3])
+    assert found.rmse == pytest.approx((52 / 6) ** 0.5)
 
 
 def test_means_over_parts_of_the_year():

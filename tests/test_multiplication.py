@@ -90,7 +90,7 @@ def test_a_mark_on_the_first_pair_counts_as_one():
     np.testing.assert_allclose(targets[single, 0], inputs[single, others, 0], atol=1e-7)
 
 
-@pytest.mark.parametrize(("T", "num"), [(100, NUM), (25, 2000)])
+@pytest.mark.parametrize(("T", "num"), [(100, NUM), (25, 2000), (11, 2000)])
 def test_where_the_marks_fall(T, num):
     """Chi-square over the visible sets of marks: first among ten, second among T/2-1, not it."""
     bound = T // 2 - 1

@@ -61,6 +61,18 @@ KINDS = {
 }
 
 
+@pytest.mark.parametrize("wrong", [{"trial": -1}, {"num_sequences": -1}])
+def test_a_number_of_trials_or_sequences_is_none_below_zero(tmp_path, wrong):
+    with RunFolder.open(tmp_path, {"num_trials": 2}, "row") as folder:
+        folder.append({"trial": 0} | RECORDS["trials"])
+    assert read_run(tmp_path).records
+    line = json.dumps({"trial": 1} | RECORDS["trials"] | wrong)
+    with (tmp_path / "trials.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunFolderError, match="trials.jsonl is damaged in line 2"):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("word", "changes", "said"),
     [

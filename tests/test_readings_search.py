@@ -157,6 +157,44 @@ def test_score_by_hand():
     assert score.close and not score.bound and not against(score)
 
 
+@pytest.mark.parametrize(
+    ("counts", "spread"),
+    [
+        ((30_000, 30_010, 29_990), 0.1),  # of few trials, as if there were no chance at all
+        ((900, 30_000, 900_000), 1.0),
+        ((20_000, 90_000), 0.5),  # two show no spread
+        ((20_000, 30_000, 40_000, None, None, None, None), 0.5),  # a minority does not either
+    ],
+)
+def test_a_spread_that_trials_cannot_tell_is_kept_within_bounds(counts, spread):
+    score = score_row(trials(*counts, cap=999_000), PAPER, 999_000)
+    assert score.error == pytest.approx(spread * math.sqrt(1 / len(counts) + 1 / 20))
+
+
+def test_half_of_the_trials_tell_their_spread():
+    counts, cap = (30_000, 40_000, 60_000), 70_000
+    score = score_row(trials(*counts, None, None, None, cap=cap), PAPER, cap)
+    mean, spread = spread_of_logs(np.array(counts, float), np.full(3, float(cap)))
+    assert 0.5 < spread < 1.0 and not score.bound
+    assert score.error == pytest.approx(spread * math.sqrt(1 / 6 + 1 / 20))
+    assert score.log_ratio == pytest.approx(mean + spread**2 / 2 - math.log(31_390))
+
+
+@pytest.mark.parametrize("factor", [0.49, 0.51, 1.0, 1.98, 2.02])
+def test_a_row_is_close_within_a_factor_of_two_and_a_bound_never_is(factor):
+    mean = factor * 31_390 / math.exp(0.1**2 / 2)  # three equal counts have the least spread
+    assert score_row(trials(*[mean] * 3), PAPER, 999_000).close == (0.5 < factor < 2)
+    cap = round(factor * 31_390)
+    bound = score_row(trials(None, None, cap=cap), PAPER, cap)
+    assert bound.bound and not bound.close
+
+
+def test_a_share_that_is_not_told_counts_as_all():
+    found = [score_row(trials(30_000, 31_000, 33_000), PAPER._replace(solved=share), 125_560)
+             for share in (1.0, math.nan, 0.5)]  # fmt: skip
+    assert found[1].share_score == found[0].share_score > found[2].share_score
+
+
 def test_censored_trials_lengthen_the_mean():
     drawn = np.random.default_rng(0).normal(math.log(50_000), 0.5, 4000)
     solved, cap = np.exp(drawn[drawn < math.log(60_000)]), 60_000.0

@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 from lstm_jax.readout import readout, units_readout
 from tests.oracles import lstm97 as paper
-from tests.tolerances import FINITE_DIFFERENCES, assert_close
+from tests.tolerances import FALSE_ALARM_RATE, FINITE_DIFFERENCES, assert_close
 
 OPTIONS = [
     (activation, delta, factor)
@@ -48,6 +49,43 @@ def test_errors_within_the_tolerance_send_nothing_back(make):
         error, sent = (np.asarray(units.delta(net, targets)) for units in (every, tolerant))
     assert (error != 0).all()
     assert sent.tolist() == [0.0, error[1], 0.0, error[3]]
+
+
+def test_the_factor_is_of_what_is_sent_and_the_tolerance_of_what_is_off():
+    """0.2 off is within 0.3 of the target, whatever it is multiplied by."""
+    targets, outputs = np.array([0.0, 0.0, 1.0]), np.array([0.2, 0.4, 0.5])
+    for make, net in ((readout, np.log(outputs / (1 - outputs))), (units_readout, outputs)):
+        with jax.enable_x64(True):
+            one, two = (
+                np.asarray(make(3, 3, tolerance=0.3, factor=factor).delta(net, targets))
+                for factor in (1.0, 2.0)
+            )
+        assert_close(two, 2 * one)
+        assert (one != 0).tolist() == [False, True, True]
+
+
+def test_output_units_that_are_recurrent_are_the_last_ones():
+    units = units_readout(5, 2)
+    params = units.init(jax.random.key(0))
+    seen = np.array([1.0, 2.0, 3.0, 4.0, 5.0], np.float32)
+    assert units.net(params, seen).tolist() == [4.0, 5.0]
+    assert units.output(units.net(params, seen)).tolist() == [4.0, 5.0]
+
+
+def test_units_without_bias_have_none():
+    for bias in (True, False):
+        params = readout(4, 3, bias=bias).init(jax.random.key(0))
+        assert params.v.shape == (3, 4) and (params.b is not None) == bias
+
+
+def test_fresh_weights_fill_the_range_that_is_asked_for():
+    units = readout(60, 40, init_range=0.3)
+    for given, expected in (((), 0.3), ((0.05,), 0.05)):
+        v = np.asarray(units.init(jax.random.key(0), *given).v)
+        assert 0.998 * expected < v.max() <= expected and -expected <= v.min() < -0.998 * expected
+        assert (
+            stats.kstest(v.ravel() / expected, stats.uniform(-1, 2).cdf).pvalue > FALSE_ALARM_RATE
+        )
 
 
 def squared(activation, factor):

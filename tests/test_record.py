@@ -1,6 +1,7 @@
 """Run folders: no kill, damage or full disk loses a finished trial."""
 
 import errno
+import io
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,22 @@ def test_a_trial_is_written_once(path):
         with pytest.raises(RunFolderError, match="num_sequences is 80000 there and 5 here"):
             folder.append_trial(record(0, num_sequences=5))
     assert (path / "trials.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_a_run_is_complete_with_all_trials_from_the_first(path):
+    with open_folder(path) as folder:
+        for trial, complete in [(2, []), (1, []), (0, [1, 2, 3])]:
+            folder.append_trial(record(trial))
+            assert [n for n in range(1, 5) if folder.is_complete(n)] == complete
+
+
+def test_what_was_left_beside_its_place_goes_and_counts_for_nothing(path):
+    save_two(path)
+    left = path / ".checkpoint.npz.tmp"
+    left.write_bytes(archive.pack(arrays(9)))
+    with open_folder(path) as folder:
+        assert not left.exists()
+        assert step_of(folder) == 2
 
 
 def test_numbers_that_json_lacks_are_null(path):
@@ -386,17 +404,23 @@ def test_two_damaged_checkpoints_start_again(path):
         assert step_of(folder) == 3
 
 
-def test_a_damaged_checkpoint_never_replaces_the_good_one(path):
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_damaged_checkpoint_never_replaces_the_good_one(path, loaded):
     save_two(path)
     (path / "checkpoint.npz").write_bytes(b"damaged")
     with open_folder(path) as folder:
+        if loaded:  # as every run that goes on begins
+            assert step_of(folder) == 1
         folder.save_checkpoint(arrays(3), {})
         (path / "checkpoint.npz").write_bytes(b"damaged again")
         assert step_of(folder) == 1
 
 
 def test_a_packed_file_has_the_same_bytes_each_time():
-    assert archive.pack(arrays(3), {"a": 1}) == archive.pack(arrays(3), {"a": 1})
+    data = archive.pack(arrays(3), {"a": 1})
+    assert data == archive.pack(arrays(3), {"a": 1})
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:  # the time of writing is in none of them
+        assert {member.date_time for member in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 class Killed(BaseException):
@@ -489,6 +513,65 @@ with RunFolder.open({str(path)!r}, {{}}, "x") as folder:
         assert len(trials) - (step or 0) in (0, 1)
         assert len(trials) > reached
         reached = len(trials)
+
+
+# ---- a power cut
+
+
+class Disk:
+    """What is left when the power goes: files and folders as they were when last synced."""
+
+    def __init__(self, monkeypatch):
+        self.contents: dict[int, bytes] = {}  # by inode
+        self.names: dict[int, dict[str, int]] = {}  # of a folder's inode: name -> inode
+        self.paths: dict[int, Path] = {}  # by descriptor
+        self.open, self.fsync = os.open, os.fsync
+        monkeypatch.setattr(os, "open", self.opened)
+        monkeypatch.setattr(os, "fsync", self.synced)
+
+    def opened(self, path, flags, *mode):
+        fd = self.open(path, flags, *mode)
+        self.paths[fd] = Path(path)
+        if flags & os.O_TRUNC:  # a new file may have the number of one that was replaced
+            self.contents.pop(os.fstat(fd).st_ino, None)
+        return fd
+
+    def synced(self, fd):
+        self.fsync(fd)
+        path = self.paths[fd]
+        if path.is_dir():
+            names = {file.name: file.stat().st_ino for file in path.iterdir()}
+            self.names[path.stat().st_ino] = names
+        else:
+            self.contents[os.fstat(fd).st_ino] = path.read_bytes()
+
+    def after_a_cut(self, folder, copy):
+        """The folder as the next start of the machine finds it."""
+        copy.mkdir()
+        for name, inode in self.names[folder.stat().st_ino].items():
+            (copy / name).write_bytes(self.contents.get(inode, b""))
+        return copy
+
+
+LASTS = {  # what is written, and what must be there however soon the power goes
+    "a trial": (lambda f: f.append_trial(record(0)), lambda f: f.trials() == [record(0)]),
+    "another": (lambda f: f.append_trial(record(1)), lambda f: len(f.trials()) == 2),
+    "a checkpoint": (lambda f: f.save_checkpoint(arrays(1), {}), lambda f: step_of(f) == 1),
+    "the next": (lambda f: f.save_checkpoint(arrays(2), {}), lambda f: step_of(f) == 2),
+    "the order": (lambda f: f.finalise(), lambda f: len(f.trials()) == 2),
+    "a result": (lambda f: f.write_result({"best": 3}), lambda f: f.read_result() == {"best": 3}),
+}
+
+
+def test_a_power_cut_takes_nothing_that_was_written(path, tmp_path, monkeypatch):
+    """Each is on disk when its call returns: the bytes, and the name they are found by."""
+    disk = Disk(monkeypatch)
+    with open_folder(path) as folder:
+        for what, (write, is_there) in LASTS.items():
+            write(folder)
+            with open_folder(disk.after_a_cut(path, tmp_path / what)) as found:
+                assert is_there(found), what
+                assert not found.messages, what
 
 
 # ---- a full disk

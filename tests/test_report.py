@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy import stats
 
 from lstm_jax.config import Field
 from lstm_jax.readings import Reading
@@ -19,7 +20,7 @@ from lstm_jax.report import (
     rows,
     write_report,
 )
-from lstm_jax.summary import summarize
+from lstm_jax.summary import mean_interval, summarize
 from lstm_jax.tables import PaperRow, comparison_markdown
 from tests.pages import Page
 
@@ -203,6 +204,82 @@ def test_agreement():
     assert explained["t8-13"] == "no explanation recorded"
     found = rows.agreement(grids.own_rows(make_tables()))
     assert (found.num_rows, found.num_compared, found.num_within) == (6, 5, 3)
+
+
+def row_of(counts, exhausted=(), num_trials=10, mean=1_000.0, solved=1.0, **others):
+    paper = PaperRow("x", "", "Table 7", 93, num_trials, mean, None, 0, solved=solved, **others)
+    return ReportRow(paper, make_records("x", counts, exhausted))
+
+
+@pytest.mark.parametrize(
+    ("mean", "within"), [(499, 0), (500, 1), (1_000, 1), (2_000, 1), (2_001, 0), (NAN, 0)]
+)
+def test_a_mean_within_a_factor_of_two_agrees_ends_included(mean, within):
+    row = row_of([] if math.isnan(mean) else [mean] * 10, exhausted=[5_000] * 10)
+    found = rows.agreement([row])
+    assert (found.num_compared, found.num_within) == (int(not math.isnan(mean)), within)
+    assert math.isnan(found.geometric_mean) == math.isnan(mean)
+
+
+def test_the_share_solved_agrees_unless_fisher_finds_it_unlikely():
+    """Of 10 trials each, all ways to place the failures counted out."""
+
+    def exact(ours, theirs):  # two-sided: tables no likelier than the one there is
+        ways = [math.comb(10, k) * math.comb(10, ours + theirs - k)
+                for k in range(11) if 0 <= ours + theirs - k <= 10]  # fmt: skip
+        here = math.comb(10, ours) * math.comb(10, theirs)
+        return sum(way for way in ways if way <= here) / sum(ways)
+
+    seen = set()
+    for theirs in (10, 7, 3, 0):
+        for ours in range(11):
+            row = row_of([900] * ours, [5_000] * (10 - ours), solved=theirs / 10)
+            agrees = exact(ours, theirs) >= 0.05
+            assert rows.share_agrees(row) == agrees
+            close = rows.agreement([row])
+            assert (close.num_within, close.num_agreeing) == (int(ours > 0), int(ours and agrees))
+            seen.add((agrees, 0.01 < exact(ours, theirs) < 0.1))
+    assert len(seen) == 4
+    some = row_of([900], [5_000] * 9, solved=NAN)  # "some": nothing to hold ours against
+    assert rows.share_agrees(some)
+
+
+@pytest.mark.parametrize(("theirs", "num_trials"), [(2, 3), (29, 30), (7, 9), (18, 19)])
+def test_a_published_share_is_a_whole_number_of_trials(theirs, num_trials):
+    """2/3 of 3 trials is 2, however the quotient was rounded: ours of the same share agrees."""
+    share = round(theirs / num_trials, 3)
+    same = row_of([900] * theirs, [5_000] * (num_trials - theirs), num_trials, solved=share)
+    assert rows.share_agrees(same)
+    ours = 8 * num_trials  # of that many, as few as theirs and one less
+    for solved in range(0, ours + 1, num_trials):
+        row = row_of([900] * solved, [5_000] * (ours - solved), num_trials, solved=share)
+        exact = stats.fisher_exact([[solved, ours - solved], [theirs, num_trials - theirs]]).pvalue
+        assert rows.share_agrees(row) == (exact >= 0.05)
+
+
+def test_a_ratio_has_the_interval_of_our_mean_over_the_papers():
+    counts = [700, 900, 1_200, 1_500, 800]
+    ratio, low, high = rows.ratio_of(row_of(counts, [9_000], mean=2_000))
+    assert ratio == pytest.approx(sum(counts) / 5 / 2_000)
+    ends = mean_interval(counts)
+    assert (low, high) == pytest.approx((ends[0] / 2_000, ends[1] / 2_000))
+    assert all(map(math.isnan, rows.ratio_of(row_of([], [9_000]))))
+
+
+def test_a_stage_that_was_not_met_is_no_count_of_it():
+    row = row_of([700, 900, 1_200])
+    for record, stages in zip(
+        row.records, [{"ST1": 400}, {"ST1": 600, "ST2": 900}, None], strict=True
+    ):
+        record["stages"] = stages
+    assert (rows.stage_mean(row, "ST1"), rows.stage_mean(row, "ST2")) == (500, 900)
+    assert math.isnan(rows.stage_mean(row, "ST3"))
+
+
+def test_rows_of_others_are_those_of_other_methods_and_those_that_are_cited():
+    assert not rows.is_rival(row_of([900]))
+    assert rows.is_rival(row_of([900], cited=True))
+    assert rows.is_rival(row_of([900])._replace(info={"settings": {"method": "RTRL"}}))
 
 
 def test_more_trials_than_the_paper_has_are_told_apart_from_as_many():

@@ -1,5 +1,6 @@
 """Stop rules against their definition over the whole history, tests/oracles/stopping.py."""
 
+import math
 from functools import partial
 
 import jax
@@ -201,6 +202,36 @@ def test_no_error_is_too_large_to_count(bad):
     errors[20] = bad
     done = np.asarray(run(mean_error_below(0.05, window=100), stream(errors, np.ones(150))))
     assert done.tolist() == [False] * 120 + [True] * 30
+
+
+def test_errors_count_to_a_millionth():
+    """In whole 2^-20: a mean one of them below the limit is below it, and at the limit is not."""
+    unit, limit = 2.0**-20, 2.0**-17
+    rule = mean_error_below(limit, window=4)
+    done = run(rule, stream([limit, limit, limit, limit, limit - unit, limit + unit], np.ones(6)))
+    assert np.asarray(done).tolist() == [False] * 4 + [True, False]
+
+
+def test_rounding_to_units_leans_to_no_side():
+    """Of 1024 errors it moves the mean by a hundredth of a unit, where cutting takes a half."""
+    unit = 2.0**-20
+    errors = np.random.default_rng(0).uniform(0, 1000 * unit, 1024).astype(np.float32)
+    mean = math.fsum(errors.tolist()) / 1024
+    for off, below in [(-0.1, False), (0.1, True)]:
+        rule = mean_error_below(mean + off * unit, window=1024)
+        assert bool(run(rule, stream(errors, np.ones(1024)))[-1]) is below
+    between = run(mean_error_below(10.5 * unit, window=1), stream([10 * unit, 11 * unit], [1, 1]))
+    assert np.asarray(between).tolist() == [True, False]
+
+
+def test_the_largest_limit_and_window_hold_the_largest_sum():
+    """Every error as large as may be: the sum does not wrap, and one of them still holds it."""
+    with pytest.raises(ValueError, match=r"limit.*2048.*2\^21"):
+        mean_error_below(0.5, window=2048)
+    errors = np.zeros(5000)
+    errors[:2500] = np.inf
+    done = np.asarray(run(mean_error_below(0.4999, window=2048), stream(errors, np.ones(5000))))
+    assert np.flatnonzero(done)[0] == 2500 + 2048 - 1 and done[4547:].all()
 
 
 def test_a_limit_above_the_largest_error_counted_is_refused_or_works():

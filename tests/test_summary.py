@@ -4,8 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from lstm_jax.summary import censored_median, summarize, wilson_interval
+from lstm_jax.summary import (
+    censored_median,
+    geometric_mean,
+    mean_interval,
+    median_interval,
+    paired_interval,
+    summarize,
+    wilson_interval,
+)
 
 # Freireich et al. (1963): weeks of remission, placebo and 6-mercaptopurine; the log-log intervals
 # of the medians are those that SAS's LIFETEST and R's survfit(conf.type="log-log") print
@@ -71,6 +80,52 @@ def test_interval_covers_the_median_about_95_percent_of_the_time():
     assert 0.90 <= hits / 300 <= 0.99
 
 
+def test_intervals_of_a_mean_are_those_of_normal_numbers():
+    """As wide as Student's of the same numbers, at each confidence; BCa leans where they do."""
+    sample = np.random.default_rng(1).normal(70_000, 9_000, 200)
+    for confidence in (0.5, 0.9, 0.95):
+        expected = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
+        width = expected.high - expected.low
+        found = mean_interval(sample.tolist(), confidence)
+        np.testing.assert_allclose(found, [expected.low, expected.high], atol=0.06 * width)
+    low, high = paired_interval([sample], np.mean)
+    np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=0.06 * width)
+    assert paired_interval([sample], np.mean) == (low, high)  # with the same random numbers
+    skewed = np.random.default_rng(2).lognormal(0, 1, 30)
+    low, high = mean_interval(skewed.tolist())
+    drawn = stats.bootstrap((skewed,), np.mean, method="percentile", rng=np.random.default_rng(3))
+    assert low > drawn.confidence_interval.low * 1.02
+    assert high > drawn.confidence_interval.high * 1.02
+    assert mean_interval([5.0, 5.0]) == (5.0, 5.0)
+    assert np.isnan(mean_interval([5.0])).all()
+
+
+def test_places_are_drawn_from_all_samples_at_once():
+    """So what two samples share, such as an origin that is hard to forecast, does not count."""
+    ours = np.random.default_rng(3).lognormal(0, 2, 20)
+
+    def ratio(a, b, axis=-1):
+        return a.mean(axis=axis) / b.mean(axis=axis)
+
+    assert paired_interval([ours, 2 * ours], ratio) == pytest.approx((0.5, 0.5))
+
+
+@pytest.mark.parametrize("size", [6, 10, 30, 101])
+def test_interval_of_a_median_by_order_statistics(size):
+    """The narrowest pair of ranks, as far from each end, that covers by the binomial."""
+    values = np.random.default_rng(size).permutation(1000)[:size].astype(float)
+    at, ranks = np.sort(values), stats.binom(size, 0.5)
+    for confidence in (0.9, 0.95):
+        k = max(k for k in range(size // 2) if 2 * ranks.cdf(k) <= 1 - confidence)
+        assert median_interval(values.tolist(), confidence) == (at[k], at[size - 1 - k])
+    assert np.isnan(median_interval([1.0, 2.0, 3.0, 4.0, 5.0])).all()
+
+
+def test_ratios_that_are_no_numbers_are_left_out_of_their_mean():
+    assert geometric_mean([2.0, 8.0, math.nan, math.inf]) == pytest.approx(4)
+    assert math.isnan(geometric_mean([math.nan]))
+
+
 def test_summary_of_solved_trials():
     records = make_records([60, 80, 100], num_wrong=1, num_test=2560, num_weights=93, reading="a")
     records[0]["mean_test_error"], records[1]["mean_test_error"] = 0.004, 0.008
@@ -88,6 +143,9 @@ def test_unsolved_trials_count_for_the_median_only():
     summary = summarize(records)
     assert (summary.num_solved, summary.num_exhausted, summary.cap) == (2, 3, 500)
     assert (summary.mean_sequences, summary.num_wrong, summary.num_test) == (70, 14, 20)
+    for record in records:
+        record["mean_test_error"] = 0.01 if record["status"] == "SOLVED" else 0.9
+    assert summarize(records).mean_test_error == pytest.approx(0.01)
     assert summary.median_sequences == math.inf
 
 
@@ -95,6 +153,8 @@ def test_diverged_trials_are_censored_at_the_cap():
     # censored where it diverged, the trial would leave the sample and the median would be 25
     summary = summarize(make_records([20, 30], diverged=[10]), max_sequences=100)
     assert (summary.median_sequences, summary.num_diverged, summary.cap) == (30, 1, 100)
+    # nobody was followed to a budget that none of them needed
+    assert summarize(make_records([20, 30]), max_sequences=100).cap == 30
 
 
 def test_no_trial_solved():

@@ -36,8 +36,9 @@ def test_the_same_moment_is_kept_once(tmp_path):
     again = WeightLog(tmp_path)
     again.keep([2], [20], [0], {name: leaf[1:] for name, leaf in weights.items()})
     assert (tmp_path / WEIGHTS).stat().st_size == size
-    again.keep([2, 3], [20, 5], [0, 0], weights)
+    again.keep([2, 3], [20, 5], [0, 1], weights)
     assert read_weights(tmp_path).moments(3) == [5]
+    assert [read_weights(tmp_path).status(*moment) for moment in ((2, 20), (3, 5))] == [0, 1]
     np.testing.assert_array_equal(
         read_weights(tmp_path).arrays(3, 5)["cell.w"], weights["cell.w"][1]
     )
