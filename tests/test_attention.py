@@ -11,6 +11,7 @@ from lstm_jax.cells import elman, lstm
 from lstm_jax.pooling import POOLINGS, pooling
 from lstm_jax.structures import bidirectional
 from lstm_jax.unroll import valid_steps
+from tests.compiling import quick
 from tests.oracles import attention as oracle
 from tests.tolerances import CHECK_GRADS, assert_close
 
@@ -80,7 +81,7 @@ def test_padding_leaks_nowhere(name, float64):
     def scalar(params, ys, length):
         return (pool.apply(params, ys, length) * jnp.arange(1.0, H + 1)).sum()
 
-    gradient = jax.jit(jax.value_and_grad(scalar, argnums=(0, 1)))
+    gradient = quick(jax.value_and_grad(scalar, argnums=(0, 1)))
     for length in (0, 3):
         clean = gradient(params, filled(numbers(T, H, seed=2), length, 0.0), length)
         for value in (np.nan, np.inf, -np.inf, 1e30):

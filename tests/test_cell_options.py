@@ -8,6 +8,7 @@ import pytest
 from lstm_jax.cells import CELLS
 from lstm_jax.network import num_weights
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.oracles import adapters
 from tests.tolerances import assert_close
 from tests.variants import LSTM97_VARIANTS, VARIANTS, D, T, make_cell, random_case
@@ -265,7 +266,7 @@ def test_associative_form_is_the_scan(variant, num_steps, float64):
     cell = make_cell(variant)
     params, state, xs = random_case(cell, seed=3, num_steps=num_steps)
 
-    @jax.jit
+    @quick
     def both(params, state, xs):
         def scan(params, state, xs):
             return unroll(cell, params, xs, state)
@@ -292,8 +293,8 @@ def test_associative_form_is_the_scan(variant, num_steps, float64):
 def test_associative_form_over_many_steps_in_float32(variant):
     cell = make_cell(variant)
     params, state, xs = random_case(cell, seed=4, num_steps=500)
-    _, ys = jax.jit(cell.associative)(params, xs, state)
-    _, expected = jax.jit(lambda *args: unroll(cell, *args))(params, xs, state)
+    _, ys = quick(cell.associative)(params, xs, state)
+    _, expected = quick(lambda *args: unroll(cell, *args))(params, xs, state)
     assert ys.dtype == np.float32
     assert_close(ys, expected)
 
@@ -304,7 +305,7 @@ def test_net_inputs_beyond_the_exponential_of_float32(variant):
     cell = make_cell(variant)
     params, state, xs = random_case(cell, seed=5)
 
-    @jax.jit
+    @quick
     def run(params, state):
         def outputs(params, state):
             return unroll(cell, params, xs, state)
@@ -333,7 +334,7 @@ def test_slstm_from_zero_by_hand(forget):
     cell = CELLS["slstm"](1, 1, forget=forget)
     shapes = jax.eval_shape(cell.init, jax.random.key(0))
     params = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), shapes)
-    state, y = jax.jit(cell.step)(params, cell.initial_state(), np.float32([2.0]))
+    state, y = quick(cell.step)(params, cell.initial_state(), np.float32([2.0]))
     one = np.ones(1)
     o = 1 / (1 + np.exp(-3.0))
     assert_close(state, (np.tanh(3.0) * one, one, 3.0 * one, o * np.tanh(3.0) * one))

@@ -13,6 +13,7 @@ import pytest
 
 from lstm_jax.cells import CELLS
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.layouts import close_in_single, compiled, named, needs, rows
 from tests.onnx_nodes import run_node
 from tests.tolerances import assert_close
@@ -291,7 +292,7 @@ def test_values_and_gradients_of_torch(name, float64):
     cell = CELLS[cell_name](D, H, **options)
     params, state, xs = random_case(cell, seed=1)
 
-    @jax.jit
+    @quick
     def ours(*case):
         def scalar(params, state, xs):
             final, ys = unroll(cell, params, xs, state)

@@ -20,12 +20,13 @@ from lstm_jax.error_flow import (
 )
 from lstm_jax.structures import layer
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.oracles import adapters
 from tests.tolerances import FINITE_DIFFERENCES, TOLERANCES
 from tests.variants import VARIANTS, make_cell, random_case, random_state, randomised
 
 T, H = 7, 5
-run_flow = jax.jit(error_flow, static_argnames=("cell", "truncated"))  # one program, not fifty
+run_flow = quick(error_flow, static_argnames=("cell", "truncated"))  # one program, not fifty
 N = 6  # the sequence's length, one less than the bound
 SLOPES = {"tanh": lambda y: 1 - y**2, "logistic": lambda y: y * (1 - y)}
 EXACT = TOLERANCES["oracle"]
@@ -80,7 +81,7 @@ def test_logarithms_reach_beyond_the_numbers():
         params = jax.tree.map(lambda leaf: np.float64(leaf), params)
         xs, error = rng.normal(size=(steps, 2)), rng.normal(size=H)
         flow = run_flow(cell, params, xs, error)
-        jacobians = jax.jit(step_jacobians, static_argnames="cell")(cell, params, xs)
+        jacobians = quick(step_jacobians, static_argnames="cell")(cell, params, xs)
         logs, bounds = log_flow_norm(flow, jacobians), log_product_bound(jacobians)
         norms = flow_norm(flow)
         _, hs = unroll(cell, params, xs)
@@ -238,7 +239,7 @@ def test_bound_holds_for_every_random_net(name, truncated):
         xs = jnp.asarray(rng.normal(size=(num_nets, num_steps, 3)))
         errors = jnp.asarray(rng.normal(size=(num_nets, cell.output_size)))
 
-        @jax.jit
+        @quick
         @jax.vmap
         def measure(params, xs, error, state):
             flow = error_flow(cell, params, xs, error, state, truncated=truncated)
@@ -260,7 +261,7 @@ def test_weights_alone_bound_the_error_of_the_elman_net(activation):
     with jax.enable_x64():
         cell, rng = elman(3, H, activation=activation), np.random.default_rng(9)
         shapes = jax.eval_shape(cell.init, jax.random.key(0))
-        run = jax.jit(lambda *given: error_flow(cell, *given).h)
+        run = quick(lambda *given: error_flow(cell, *given).h)
         for _ in range(60):
             params = randomised(shapes, rng, rng.choice([0.1, 0.5, 2.0]))
             xs, error = jnp.asarray(rng.normal(size=(T, 3))), jnp.asarray(rng.normal(size=H))

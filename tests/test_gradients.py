@@ -18,6 +18,7 @@ from lstm_jax.kernels import lanes_last
 from lstm_jax.network import NetworkParams, network
 from lstm_jax.readout import readout
 from lstm_jax.tasks import Example
+from tests.compiling import quick
 from tests.networks import (
     CASES,
     Case,
@@ -50,7 +51,7 @@ SEEDS = (0, 1, 2)
 @lru_cache
 def compiled(name, rule):
     """A rule over the seeds at once: one program for all tests, compiling is what takes time."""
-    return jax.jit(jax.vmap(GRADIENT_RULES[rule](make_network(name), CASES[name].timing)))
+    return quick(jax.vmap(GRADIENT_RULES[rule](make_network(name), CASES[name].timing)))
 
 
 @lru_cache
@@ -96,7 +97,7 @@ def test_no_state_is_the_zero_state(rule):
         assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(problems[2]))
         with_state = compiled(name, rule)(*problems)
         params, example, _ = row(problems, 0)
-        without = jax.jit(GRADIENT_RULES[rule](make_network(name), "end"))(params, example)
+        without = quick(GRADIENT_RULES[rule](make_network(name), "end"))(params, example)
     assert_close(without, row(with_state, 0))
 
 
@@ -192,7 +193,7 @@ def test_truncated_and_full_gradient_by_hand():
         params.readout.v[0, 0] = v
         example = Example(np.array([[1.0], [0.0]]), np.array([target]), np.int32(2))
         got = {
-            name: float(jax.jit(rule(net, "end"))(params, example)[1].cell.w_z[0, 0])
+            name: float(quick(rule(net, "end"))(params, example)[1].cell.w_z[0, 0])
             for name, rule in GRADIENT_RULES.items()
         }
 
@@ -245,7 +246,7 @@ def numpy_hs(name, params, xs, state):
 def test_full_gradient_of_the_other_cells(name, timing):
     with jax.enable_x64(True):
         net, params, state, example = random_case(name, 7, timing)
-        outputs, grads = jax.jit(GRADIENT_RULES["bptt"](net, timing))(params, example, state)
+        outputs, grads = quick(GRADIENT_RULES["bptt"](net, timing))(params, example, state)
 
     def numpy_outputs(params):
         hs = numpy_hs(name, params.cell, example.inputs[:4], state)
@@ -261,7 +262,7 @@ def test_full_gradient_of_the_other_cells(name, timing):
 def test_truncation_of_the_other_cells(name):
     with jax.enable_x64(True):
         net, params, state, example = random_case(name, 8, "end")
-        full, cut = (jax.jit(GRADIENT_RULES[rule](net, "end")) for rule in ("bptt", "truncated"))
+        full, cut = (quick(GRADIENT_RULES[rule](net, "end")) for rule in ("bptt", "truncated"))
         outputs, grads = cut(params, example, state)
         full_outputs, full_grads = full(params, example, state)
         assert_close(full_outputs, outputs)
@@ -348,7 +349,10 @@ def test_the_full_gradient_in_lanes_is_the_vmapped_definition(name, ragged):
     net, timing = make_network(name), CASES[name].timing
     params, examples, states = problems_of(name)
     with jax.enable_x64(True):
-        kernel = jax.jit(lanes_last(trailing_bptt(net, timing, ragged=ragged)))
+        # As experiments train; without `ragged` the equations alone are compared.
+        kernel = (jax.jit if ragged else quick)(
+            lanes_last(trailing_bptt(net, timing, ragged=ragged))
+        )
         outputs, grads = kernel(params, examples, states)
         expected, expected_grads = compiled(name, "bptt")(params, examples, states)
     assert jax.tree.structure(grads) == jax.tree.structure(expected_grads)

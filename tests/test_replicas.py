@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 from lstm_jax import CELLS, GRADIENT_RULES, adding, embedded_reber, network, readout, unroll
 from lstm_jax.gradients import trailing_bptt
 from lstm_jax.structures import bidirectional, stack, truncated_bptt
+from tests.compiling import quick
 
 pytestmark = pytest.mark.skipif(jax.device_count() < 2, reason="one device: no replicas")
 
@@ -62,16 +63,16 @@ CASES = [
 @pytest.mark.parametrize(("name", "kernel", "how"), CASES)
 def test_an_unroll_is_that_of_one_device(name, kernel, how):
     cell = cell_of(name)
-    params = cell.init(jax.random.key(0))
+    params = quick(cell.init)(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (4, T, D))
     loss = loss_of(cell, kernel=kernel, **how)
-    expected = jax.jit(jax.value_and_grad(loss))(params, xs)
-    close(jax.jit(added_up(loss))(params, xs), expected)
+    expected = quick(jax.value_and_grad(loss))(params, xs)
+    close(quick(added_up(loss))(params, xs), expected)
 
     mesh = jax.make_mesh((2,), ("examples",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
         there = jax.device_put(params, WHOLE), jax.device_put(xs, PART)
-        close(jax.jit(jax.value_and_grad(loss))(*there), expected)
+        close(quick(jax.value_and_grad(loss))(*there), expected)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,11 @@ def test_an_unroll_is_that_of_one_device(name, kernel, how):
     ids=lambda structure: structure.name,
 )
 def test_a_structure_is_that_of_one_device(structure):
-    params = structure.init(jax.random.key(0))
+    params = quick(structure.init)(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (4, T, D))
     loss = loss_of(structure, kernel="spread")
-    expected = jax.jit(jax.value_and_grad(loss))(params, xs)
-    close(jax.jit(added_up(loss))(params, xs), expected)
+    expected = quick(jax.value_and_grad(loss))(params, xs)
+    close(quick(added_up(loss))(params, xs), expected)
 
 
 @pytest.mark.parametrize("kernel", ["scan", "deferred"])
@@ -130,22 +131,22 @@ def test_a_rule_gives_each_example_its_own_gradient(name, task):
     net = network(CELLS["lstm97"](task.input_size, 2, 2), readout(4, task.target_size))
     how = {"ragged": True} if ragged else {}
     rule = RULES[name](net, task.timing, **how)
-    params = net.init(jax.random.key(0))
-    examples = jax.vmap(task.sample)(jax.random.split(jax.random.key(1), 4))
+    params = quick(net.init)(jax.random.key(0))
+    examples = quick(jax.vmap(task.sample))(jax.random.split(jax.random.key(1), 4))
 
     def each(params, examples):
         return jax.vmap(rule, (None, 0))(params, examples)
 
-    close(jax.jit(replicas(each, PART))(params, examples), jax.jit(each)(params, examples))
+    close(quick(replicas(each, PART))(params, examples), quick(each)(params, examples))
 
 
 def test_truncated_bptt_gives_each_sequence_its_own_gradient():
     cell = LSTM(D, H)
     gradients = truncated_bptt(cell, lambda ys, targets: jnp.sum((ys - targets) ** 2), k1=2, k2=4)
-    params = cell.init(jax.random.key(0))
+    params = quick(cell.init)(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (4, 6, D))
 
     def each(params, xs):
         return jax.vmap(lambda x: gradients(params, x, jnp.zeros((6, H))))(xs)
 
-    close(jax.jit(replicas(each, PART))(params, xs), jax.jit(each)(params, xs))
+    close(quick(replicas(each, PART))(params, xs), quick(each)(params, xs))

@@ -16,6 +16,7 @@ from lstm_jax.gradients import bptt, rtrl
 from lstm_jax.network import network
 from lstm_jax.readout import readout, units_readout
 from lstm_jax.tasks import Example
+from tests.compiling import quick
 from tests.oracles import rtrl as oracle
 from tests.oracles.lstm97 import vectors
 from tests.tolerances import assert_close
@@ -62,7 +63,7 @@ def compiled(variant, timing):
     """Both rules in one program: compiling is what takes time."""
     net = layered(make_cell(variant), timing)
     rules = [rule(net, timing) for rule in (rtrl, bptt)]
-    return net, jax.jit(lambda *problem: [rule(*problem) for rule in rules])
+    return net, quick(lambda *problem: [rule(*problem) for rule in rules])
 
 
 def with_bad_padding(example, timing):
@@ -120,8 +121,8 @@ def test_weights_may_be_narrower_than_states(timing, weights, states, rtol):
         # What the rule is given is rounded; the reference starts from the rounded numbers.
         wide = jax.tree.map(lambda leaf: leaf.astype("float64"), (params, state))
         example = example._replace(inputs=jnp.asarray(example.inputs, states))
-        outputs, grads = rtrl(net, timing)(params, example, state)
-        expected, precise = bptt(net, timing)(wide[0], example, wide[1])
+        outputs, grads = quick(rtrl(net, timing))(params, example, state)
+        expected, precise = quick(bptt(net, timing))(wide[0], example, wide[1])
     assert all(leaf.dtype == weights for leaf in jax.tree.leaves(grads))
     found = jax.tree.map(lambda leaf: np.asarray(leaf, float), (outputs, grads))
     expected = jax.tree.map(np.asarray, (expected, precise))
@@ -147,7 +148,7 @@ def test_fully_recurrent_net_of_williams_and_zipser(timing, bias):
     """Output units that are recurrent units themselves."""
     cell = elman(D, 4, activation="logistic", bias=bias)
     net = network(cell, units_readout(4, K))
-    rule = jax.jit(rtrl(net, timing))
+    rule = quick(rtrl(net, timing))
     for seed in range(3):
         with jax.enable_x64(True):
             params, example, state = random_problem(net, timing, seed)
@@ -167,7 +168,7 @@ def test_fully_recurrent_net_of_williams_and_zipser(timing, bias):
 @pytest.mark.parametrize("timing", OPTIONS)
 def test_output_units_over_the_recurrent_ones(timing):
     net = network(elman(D, 3, activation="logistic"), readout(3, K))
-    rule = jax.jit(rtrl(net, timing))
+    rule = quick(rtrl(net, timing))
     for seed in range(3):
         with jax.enable_x64(True):
             params, example, state = random_problem(net, timing, seed)
@@ -185,7 +186,7 @@ def test_output_units_over_the_recurrent_ones(timing):
 
 def test_symbols_are_unit_vectors():
     net = layered(elman(D, 4), "every_step")
-    rule = jax.jit(rtrl(net, "every_step"))
+    rule = quick(rtrl(net, "every_step"))
     with jax.enable_x64(True):
         params, example, state = random_problem(net, "every_step", 2)
         symbols = np.array([2, 0, 1, 2, 0, 0, 0], np.int32)
@@ -196,7 +197,7 @@ def test_symbols_are_unit_vectors():
 
 def test_no_state_is_the_initial_state():
     net = layered(lstm(D, 4), "end")
-    rule = jax.jit(rtrl(net, "end"))
+    rule = quick(rtrl(net, "end"))
     with jax.enable_x64(True):
         params, example, _ = random_problem(net, "end", 2)
         assert_close(rule(params, example), rule(params, example, net.cell.initial_state()))
@@ -237,7 +238,7 @@ def test_ragged_is_the_same_for_every_length(timing):
     together = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *examples)
     rules = [rtrl(net, timing, ragged=ragged) for ragged in (False, True)]
 
-    @jax.jit
+    @quick
     def answers(params, together):
         return [jax.vmap(rule, in_axes=(None, 0, None))(params, together, state) for rule in rules]
 

@@ -10,6 +10,7 @@ import pytest
 from lstm_jax.cells import CELLS
 from lstm_jax.structures import bidirectional, layer, stack, truncated_bptt
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.loops import padded_with, random_case
 from tests.tolerances import assert_close
 
@@ -39,12 +40,12 @@ def problem(structure, seed=60):
 def step_and_pull(cell):
     """One step, and what gradients by its new state and its output are by params and old state."""
 
-    @jax.jit
+    @quick
     def pull(params, state, x, by_state, by_y):
         _, back = jax.vjp(lambda p, s: cell.step(p, s, x), params, state)
         return back((by_state, by_y))
 
-    return jax.jit(cell.step), pull
+    return quick(cell.step), pull
 
 
 def written_out(cell, params, xs, targets, state, length, k1, k2):
@@ -71,7 +72,7 @@ def written_out(cell, params, xs, targets, state, length, k1, k2):
 
 @lru_cache
 def compiled(k1, k2):
-    return jax.jit(truncated_bptt(LSTM, squares, k1=k1, k2=k2))
+    return quick(truncated_bptt(LSTM, squares, k1=k1, k2=k2))
 
 
 @pytest.mark.parametrize(("k1", "k2"), [(1, 1), (1, 3), (2, 2), (2, 4), (3, 3), (2, 8)])
@@ -92,8 +93,8 @@ def test_one_segment_is_full_bptt(which, float64):
         final, ys = unroll(structure, params, xs, state)
         return squares(ys, targets), final
 
-    (value, final), grads = jax.jit(jax.value_and_grad(whole, has_aux=True))(params)
-    gradients = jax.jit(truncated_bptt(structure, squares, k1=STEPS, k2=STEPS))
+    (value, final), grads = quick(jax.value_and_grad(whole, has_aux=True))(params)
+    gradients = quick(truncated_bptt(structure, squares, k1=STEPS, k2=STEPS))
     assert_close(gradients(params, xs, targets, state), (value, grads, final))
 
 
@@ -104,7 +105,7 @@ def test_reaching_back_to_the_start_is_full_bptt_and_less_is_not(float64):
         _, ys = unroll(LSTM, params, xs, state)
         return sum(squares(ys[t : t + 2], targets[t : t + 2]) for t in (0, 2, 4))
 
-    full = jax.jit(jax.grad(whole))(params)
+    full = quick(jax.grad(whole))(params)
     cut = {k2: compiled(2, k2)(params, xs, targets, state, STEPS)[1] for k2 in (2, 4, 8)}
     assert_close(cut[8], full)
     off = {k2: float(abs(grads.r_f - full.r_f).max()) for k2, grads in cut.items()}
@@ -114,7 +115,7 @@ def test_reaching_back_to_the_start_is_full_bptt_and_less_is_not(float64):
 def test_without_a_state_or_a_length(float64):
     params, xs, targets, _ = problem(LSTM)
     start = LSTM.initial_state()
-    gradients = jax.jit(truncated_bptt(LSTM, squares, k1=2, k2=4))
+    gradients = quick(truncated_bptt(LSTM, squares, k1=2, k2=4))
     assert_close(gradients(params, xs, targets), compiled(2, 4)(params, xs, targets, start, STEPS))
 
 
@@ -133,7 +134,7 @@ def test_targets_may_be_a_tree(float64):
     gradients = truncated_bptt(
         LSTM, lambda ys, both: squares(ys, both["a"]) + squares(ys, both["b"]), k1=3, k2=3
     )
-    got = jax.jit(gradients)(params, xs, {"a": targets, "b": targets}, state)
+    got = quick(gradients)(params, xs, {"a": targets, "b": targets}, state)
     once = compiled(3, 3)(params, xs, targets, state, STEPS)
     assert_close(got[:2], jax.tree.map(lambda leaf: 2 * leaf, once[:2]))
 

@@ -10,6 +10,7 @@ from lstm_jax.cells.elman import ElmanParams
 from lstm_jax.cells.gru import GruParams
 from lstm_jax.cells.lstm import LstmParams
 from lstm_jax.structures import bidirectional, stack
+from tests.compiling import quick
 from tests.loops import padded_with, random_case
 from tests.onnx_nodes import run_node
 from tests.variants import D, T
@@ -140,7 +141,7 @@ def test_equals_torch_with_packed_sequences(kind, torch, float64):
         got = [ys, *(jnp.swapaxes(f, 0, 1) for f in finals)]
         return sum(jnp.sum(a * b) for a, b in zip(got, back, strict=True)), got
 
-    gradient = jax.jit(jax.grad(scalar, argnums=(0, 1, 2), has_aux=True))
+    gradient = quick(jax.grad(scalar, argnums=(0, 1, 2), has_aux=True))
     (by_params, by_xs, by_starts), got = gradient(params, xs, starts)
 
     close = {"rtol": 1e-9, "atol": 1e-12}
@@ -185,7 +186,7 @@ def test_equals_onnxruntime_with_sequence_lens(kind, onnxruntime):
     if kind == "GRU":
         attributes["linear_before_reset"] = 1
     theirs = run_node(kind, attributes, X=xs, W=w, R=r, B=b, sequence_lens=lengths, **starts)
-    run = jax.jit(lambda x, state, length: structure.apply(params, x, state, length=length))
+    run = quick(lambda x, state, length: structure.apply(params, x, state, length=length))
     like = structure.initial_state()
     for n, length in enumerate(lengths):
         start = type(like)(

@@ -18,6 +18,7 @@ from lstm_jax.readout import readout
 from lstm_jax.structures import bidirectional, layer, stack, stacked_cell
 from lstm_jax.tasks import Example
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.loops import (
     close,
     padded_with,
@@ -79,7 +80,7 @@ def compiled(name):
     """One compiled program per structure, shared by the tests (length and resets are traced)."""
     apply = make_structure(name).apply
 
-    @jax.jit
+    @quick
     def run(params, xs, state, length, resets):
         return apply(params, xs, state, length=length, resets=resets)
 
@@ -161,7 +162,7 @@ def test_a_structure_has_its_own_directions():
 def test_unroll_of_a_cell_takes_resets(reverse, float64):
     cell = CELLS["gru"](D, 5)
     params, state, xs = random_case(cell, seed=32)
-    run = jax.jit(
+    run = quick(
         lambda resets, length: unroll(
             cell, params, xs, state, length=length, resets=resets, reverse=reverse
         )
@@ -193,7 +194,7 @@ def test_a_reset_lets_no_gradient_through(float64):
     def after_the_reset(xs, state):
         return weighted_sum(unroll(cell, params, xs, state, resets=jnp.arange(T) == 3)[1][3:])
 
-    by_xs, by_state = jax.jit(jax.grad(after_the_reset, argnums=(0, 1)))(xs, state)
+    by_xs, by_state = quick(jax.grad(after_the_reset, argnums=(0, 1)))(xs, state)
     assert not np.asarray(by_xs)[:3].any() and np.asarray(by_xs)[3:].all()
     assert not any(np.asarray(leaf).any() for leaf in by_state if leaf is not None)
 
@@ -224,7 +225,7 @@ def test_merges_of_two_directions(merge, by_hand, float64):
     structure = bidirectional(*cells, merge=merge)
     params, state, xs = random_case(structure, seed=36)
     assert structure.output_size == (8 if merge == "concat" else 4)
-    run = jax.jit(lambda length: structure.apply(params, xs, state, length=length))
+    run = quick(lambda length: structure.apply(params, xs, state, length=length))
     for length in (0, 5, T):
         final, ys = run(length)
         (one, ahead), (other, back) = run_both_ways(cells, params, xs, state, length=length)
@@ -255,10 +256,10 @@ def test_stacked_cell_is_the_stack(residual, float64):
     assert jax.tree.structure(jax.eval_shape(cell.init, jax.random.key(0))) == jax.tree.structure(
         params
     )
-    run = jax.jit(
+    run = quick(
         lambda length, resets: unroll(cell, params, xs, state, length=length, resets=resets)
     )
-    apply = jax.jit(
+    apply = quick(
         lambda length, resets: structure.apply(params, xs, state, length=length, resets=resets)
     )
     for length, resets in ((T, NO_RESETS), (4, RESETS), (0, RESETS)):
@@ -287,11 +288,11 @@ def test_stacked_cell_under_every_gradient_rule_that_takes_any_cell(float64):
     xs = rng.normal(size=(T, 2))
     example = Example(xs, rng.uniform(size=(T, 1)), np.int32(5), np.arange(T) < 5)
     full, forward = (
-        jax.jit(GRADIENT_RULES[rule](net, "every_step"))(params, example, state)
+        quick(GRADIENT_RULES[rule](net, "every_step"))(params, example, state)
         for rule in ("bptt", "rtrl")
     )
     assert_close(full, forward)
-    _, cut = jax.jit(GRADIENT_RULES["truncated"](net, "every_step"))(params, example, state)
+    _, cut = quick(GRADIENT_RULES["truncated"](net, "every_step"))(params, example, state)
     assert not np.allclose(cut.cell[0].r_i, full[1].cell[0].r_i)
     assert_close(cut.readout, full[1].readout)
 
@@ -317,7 +318,7 @@ class TestDropout:
     def compiled(num_layers, rate):
         cell, params = identity_cell(TestDropout.SIZE)
         structure = stack(*[cell] * num_layers, dropout=rate)
-        return jax.jit(lambda xs, key: structure.apply((params,) * num_layers, xs, key=key)[1])
+        return quick(lambda xs, key: structure.apply((params,) * num_layers, xs, key=key)[1])
 
     def through(self, num_layers, key, rate=RATE, xs=None):
         xs = np.ones((self.STEPS, self.SIZE), np.float32) if xs is None else xs
@@ -357,7 +358,7 @@ class TestDropout:
         structure = stack(cell, cell, dropout=0.5)
         keys = jax.random.split(jax.random.key(2), 4000)
         run = jax.vmap(lambda key: structure.apply((params, params), xs, key=key)[1])
-        ys = np.asarray(jax.jit(run)(keys))
+        ys = np.asarray(quick(run)(keys))
         # a masked and scaled x has standard deviation |x| at rate one half
         assert (abs(ys.mean(axis=0) - xs) < 5 * abs(xs) / np.sqrt(4000)).all()
 
@@ -365,7 +366,7 @@ class TestDropout:
         cell, params = identity_cell(4)
         structure = stack(cell, cell, dropout=0.5)
 
-        @jax.jit
+        @quick
         def run_and_pull(xs):
             def run(xs):
                 return structure.apply((params, params), xs, key=jax.random.key(3))[1]
@@ -395,7 +396,7 @@ class TestDropout:
 def test_fresh_layers_have_weights_of_their_own():
     cell = CELLS["elman"](4, 4)
     structure = stack(cell, bidirectional(cell, cell, merge="sum"), cell)
-    init = jax.jit(structure.init)
+    init = quick(structure.init)
     params, again, other = (init(jax.random.key(k)) for k in (0, 0, 1))
     drawn = [params[0], params[1].forward, params[1].backward, params[2], other[0]]
     for n, one in enumerate(drawn):

@@ -3,7 +3,7 @@
 The reference is the paper's algorithm in NumPy loops over the unit vectors themselves.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from lstm_jax.recording import record_classifier
 from lstm_jax.structures import layer
 from lstm_jax.tasks.task import Example
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.networks import (
     CASES,
     D,
@@ -39,8 +40,6 @@ from tests.oracles.training import unit_vectors
 from tests.tolerances import assert_close
 from tests.variants import randomised
 
-# Compiling is what takes time; test_gradients.py has the programs that experiments run.
-FAST = {"xla_backend_optimization_level": 0}
 LENGTHS = (4, 1, 3)  # none as long as the bound, where a ragged rule stops early
 # how many networks side by side get their gradients: by the kernel, or by the definition
 WAYS = {
@@ -94,7 +93,7 @@ def assert_gradients_of_the_paper(name, results, problems):
 def test_traces_of_symbols_are_those_of_unit_vectors(name, way):
     with jax.enable_x64(True):
         rule = WAYS[way](make_network(name), CASES[name].timing)
-        results = jax.jit(rule, compiler_options=FAST)(*problems_of(name))
+        results = quick(rule)(*problems_of(name))
     assert_gradients_of_the_paper(name, results, problems_of(name))
 
 
@@ -103,7 +102,7 @@ def test_a_ragged_rule_is_the_same_for_numbers(name):
     problems = problems_of(name, symbols=False)
     with jax.enable_x64(True):
         rule = WAYS["lanes last, ragged"](make_network(name), CASES[name].timing)
-        results = jax.jit(rule, compiler_options=FAST)(*problems)
+        results = quick(rule)(*problems)
     assert_gradients_of_the_paper(name, results, problems)
 
 
@@ -116,7 +115,7 @@ def test_the_other_rules_take_symbols_too(rule):
         _, examples, _ = problems_of("Experiment 2a")
         example = row(examples, 0)
         params = randomised(jax.eval_shape(net.init, jax.random.key(0)), rng)
-        gradient = jax.jit(GRADIENT_RULES[rule](net, "every_step"), compiler_options=FAST)
+        gradient = quick(GRADIENT_RULES[rule](net, "every_step"))
         outputs, grads = gradient(params, example)
         vectors = unit_vectors(example.inputs, D)
         expected, expected_grads = gradient(params, example._replace(inputs=vectors))
@@ -159,6 +158,14 @@ def test_values_are_added_by_symbol(lanes):
     np.testing.assert_allclose(add_by_symbol(symbols, values, D + 1), expected, rtol=1e-6)
 
 
+def weights_of(part, scale=0.5):
+    """Weights drawn in NumPy: the initial ones are a program for each cell."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(part.init, jax.random.key(0))
+    draw = partial(rng.uniform, -scale, scale)
+    return jax.tree.map(lambda w: jnp.asarray(draw(w.shape), w.dtype), shapes)
+
+
 # types of symbols, and numbers of them that the type itself cannot hold; or can
 TYPES = [("uint8", 256), ("uint8", 300), ("int8", 128), ("int8", 300), ("int16", 300)]
 TYPES += [("uint16", 300), ("uint32", 300), ("int32", 300)]
@@ -182,14 +189,14 @@ def unit_rows(symbols, size):
 @pytest.mark.parametrize(("kind", "size"), TYPES)
 def test_symbols_of_every_type_are_unit_vectors(kind, size, kernel):
     cell = lstm(size, 48)  # for which "auto" is "deferred"
-    params = cell.init(jax.random.key(0), 0.5)
+    params = weights_of(cell)
     symbols = shown(kind, size)
 
     def loss(params, xs, kernel):
         ys = unroll(cell, params, xs, kernel=kernel, length=len(symbols) - 1)[1]
         return jnp.sum(ys**2), ys
 
-    program = jax.jit(jax.grad(loss, has_aux=True), static_argnums=2, compiler_options=FAST)
+    program = quick(jax.grad(loss, has_aux=True), static_argnums=2)
     expected = program(params, jnp.asarray(unit_rows(symbols, size)), "scan")
     for ours, theirs in zip(
         *map(jax.tree.leaves, (program(params, jnp.asarray(symbols), kernel), expected)),
@@ -208,14 +215,14 @@ def example_of(kind, size):
     symbols = symbols[(symbols >= 0) & (symbols < size)]  # `traces` is promised no others
     example = Example(jnp.asarray(symbols), jnp.ones(K), jnp.int32(len(symbols)))
     vectors = example._replace(inputs=jnp.asarray(unit_rows(symbols, size)))
-    return net, net.init(jax.random.key(0), 0.5), example, vectors
+    return net, weights_of(net), example, vectors
 
 
 @pytest.mark.parametrize("rule", NARROW)
 @pytest.mark.parametrize(("kind", "size"), [("uint8", 300), ("int8", 128)])
 def test_the_rules_take_symbols_of_every_type(kind, size, rule):
     net, params, example, vectors = example_of(kind, size)
-    gradient = jax.jit(NARROW[rule](net, "end"), compiler_options=FAST)
+    gradient = quick(NARROW[rule](net, "end"))
     for ours, theirs in zip(
         *map(jax.tree.leaves, (gradient(params, example), gradient(params, vectors))), strict=True
     ):
@@ -227,28 +234,38 @@ def test_many_answers_to_symbols_of_every_type(kind, size):
     net, params, example, vectors = example_of(kind, size)
     many = jax.tree.map(lambda leaf: leaf[None], params)
     each = jax.tree.map(lambda leaf: leaf[None, None], example)
-    np.testing.assert_allclose(
-        many_answers(net, "end")(many, each)[0, 0], answers(net, "end")(params, vectors), rtol=1e-5
-    )
+
+    @quick
+    def both(many, each, params, vectors):
+        return many_answers(net, "end")(many, each)[0, 0], answers(net, "end")(params, vectors)
+
+    np.testing.assert_allclose(*both(many, each, params, vectors), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", ["scan", "deferred"])
 def test_a_wide_number_is_not_wrapped_into_a_symbol(kernel):
     with jax.enable_x64(True):
         cell = lstm(3, 4)
-        drawn = cell.init(jax.random.key(0), 0.5)
-        params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), drawn)
+        params = jax.tree.map(lambda leaf: leaf.astype("float64"), weights_of(cell))
         symbols = jnp.array([2**32 + 1, 1 - 2**32, 1], jnp.int64)
-        _, ys = unroll(cell, params, symbols, kernel=kernel)
-        _, expected = unroll(cell, params, jnp.array([[0.0] * 3] * 2 + [[0, 1.0, 0]]))
+        _, ys = quick(lambda xs: unroll(cell, params, xs, kernel=kernel))(symbols)
+        vectors = jnp.array([[0.0] * 3] * 2 + [[0, 1.0, 0]])
+        _, expected = quick(lambda xs: unroll(cell, params, xs))(vectors)
         np.testing.assert_allclose(ys, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
 def test_words_of_a_narrow_type_are_looked_up(kind):
     net = classifier(layer(lstm(4, 3)), pooling("mean", 3), 2, num_words=300)
-    params = net.init(jax.random.key(0))
+    params = weights_of(net)
     words = jnp.array([0, 5, 127], kind)
-    given = net.logits(params, words)
-    np.testing.assert_array_equal(given, net.logits(params, words.astype(jnp.int32)))
-    np.testing.assert_allclose(record_classifier(net, params, words).ys[-1], jax.nn.softmax(given))
+
+    @quick
+    def answers_of(words):
+        logits = net.logits(params, words)
+        return logits, jax.nn.softmax(logits)
+
+    given, likely = answers_of(words)
+    np.testing.assert_array_equal(given, answers_of(words.astype(jnp.int32))[0])
+    shown = quick(lambda words: record_classifier(net, params, words).ys[-1])(words)
+    np.testing.assert_allclose(shown, likely)

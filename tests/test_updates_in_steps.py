@@ -9,6 +9,7 @@ import pytest
 from lstm_jax.gradients import traces
 from lstm_jax.kernels import lanes_last
 from lstm_jax.network import NetworkParams
+from tests.compiling import quick
 from tests.networks import CASES, D, T, as_vectors, make_network, random_problem, row, stack
 from tests.oracles import adapters
 from tests.oracles import lstm97 as paper
@@ -17,7 +18,6 @@ from tests.tolerances import assert_close
 
 EVERY_STEP = [name for name, case in CASES.items() if case.timing == "every_step"]
 # Compiling is what takes time; test_numpy_engine.py has the program that experiments run.
-FAST = {"xla_backend_optimization_level": 0}
 RATES = np.array([0.5, 0.0, 2.0])
 LENGTHS = (T, 3, 4)
 
@@ -70,7 +70,7 @@ def test_updates_after_every_step(name, symbols):
     problems = problems_of(name, symbols)
     with jax.enable_x64(True):
         rule = lanes_last(traces(make_network(name), "every_step"))
-        results = jax.jit(rule, compiler_options=FAST)(*problems, RATES)
+        results = quick(rule)(*problems, RATES)
     assert_as_by_numpy(name, results, problems)
     ys, _ = by_numpy(name, *row(problems, 2), RATES[2])
     fixed, _ = by_numpy(name, *row(problems, 2), 0.0)
@@ -88,12 +88,12 @@ def test_a_rate_for_each_weight():
             return jax.tree.map(lambda w: np.full(w.shape, 2.0), params)
 
         params, example, state = row(problems, 2)
-        outputs, grads = jax.jit(rule)(params, example, state, same(params))
+        outputs, grads = quick(rule)(params, example, state, same(params))
         one, _ = by_numpy(name, params, example, state, 2.0)
         assert_close(np.asarray(outputs)[: LENGTHS[2]], one, "oracle")
         zero = jax.tree.map(np.zeros_like, params)
         rates = NetworkParams(same(params).cell, zero.readout)
-        outputs, _ = jax.jit(rule)(params, example, state, rates)
+        outputs, _ = quick(rule)(params, example, state, rates)
     net = adapters.paper_net(params.cell, CASES[name].cell, params.readout, direct=True)
     before, D_now, ys = adapters.paper_state(state), paper.no_derivatives(net), []
     for t in range(LENGTHS[2]):

@@ -17,6 +17,7 @@ from lstm_jax.readout import readout
 from lstm_jax.structures import stack, stacked_cell
 from lstm_jax.tasks import Example
 from lstm_jax.unroll import unroll
+from tests.compiling import quick
 from tests.loops import close, padded_with, random_case, run_cell, weighted_sum
 from tests.tolerances import assert_close
 from tests.variants import VARIANTS, D, T, make_cell, randomised
@@ -98,7 +99,7 @@ class TestAnyWrapper:
         start, none = cell.initial_state(), np.zeros(T, bool)
         assert (cell.input_size, cell.output_size) == (D, H)
         assert jax.tree.structure(state) == jax.tree.structure(start)
-        run = jax.jit(
+        run = quick(
             lambda xs, state, length, resets: unroll(
                 cell, params, xs, state, length=length, resets=resets
             )
@@ -110,7 +111,7 @@ class TestAnyWrapper:
         middle, first = run(xs, state, 3, none)
         final, second = run(np.roll(xs, -3, axis=0), middle, T - 3, none)
         close((final, np.concatenate([first[:3], second[: T - 3]])), (whole_state, whole))
-        assert_close(jax.jit(cell.gates)(params, state, xs[0])["h"], whole[0])
+        assert_close(quick(cell.gates)(params, state, xs[0])["h"], whole[0])
 
     def test_truncate_keeps_what_the_cell_keeps(self, name, base):
         cell, inner = WRAPPED[name](CELLS[base](D, H)), CELLS[base](D, H)
@@ -135,13 +136,13 @@ def test_wrapped_cells_go_wherever_cells_go(name, float64):
     cells = [WRAPPED[name](CELLS["lstm"](D, 4)), WRAPPED[name](CELLS["gru"](4, 3))]
     structure, cell = stack(*cells), stacked_cell(*cells)
     params, _, xs = random_case(structure, seed=3)
-    run = jax.jit(lambda params, xs: (unroll(cell, params, xs), structure.apply(params, xs)))
+    run = quick(lambda params, xs: (unroll(cell, params, xs), structure.apply(params, xs)))
     one, other = run(params, xs)
     close(one, other)
     net = network(cell, readout(3, 1))
     weights = randomised(jax.eval_shape(net.init, jax.random.key(0)), np.random.default_rng(3))
     example = Example(np.asarray(xs), np.ones(1), np.int32(T), None)
-    _, grads = jax.jit(GRADIENT_RULES["bptt"](net, "end"))(weights, example)
+    _, grads = quick(GRADIENT_RULES["bptt"](net, "end"))(weights, example)
     assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads))
 
 
@@ -251,7 +252,7 @@ def test_layer_norm_at_zero_is_finite_with_its_gradients():
     cell = layer_norm(CELLS["lstm"](D, H))
     params = cell.init(jax.random.key(0))
     gradient = jax.value_and_grad(lambda *args: weighted_sum(cell.step(*args)), argnums=(0, 1, 2))
-    value, grads = jax.jit(gradient)(params, cell.initial_state(), jnp.zeros(D))
+    value, grads = quick(gradient)(params, cell.initial_state(), jnp.zeros(D))
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
@@ -289,12 +290,12 @@ class TestVariationalDropout:
     def test_no_key_or_no_rate_is_the_cell_itself(self, base):
         cell = CELLS[base](D, H)
         params, state, xs = random_case(cell, seed=9, num_steps=1)
-        expected = jax.jit(cell.step)(params, state, xs[0])
+        expected = quick(cell.step)(params, state, xs[0])
         for wrapped in (
             variational_dropout(cell, None, input_rate=0.5, recurrent_rate=0.5),
             variational_dropout(cell, KEY),
         ):
-            got = jax.jit(wrapped.step)(params, state, xs[0])
+            got = quick(wrapped.step)(params, state, xs[0])
             jax.tree.map(np.testing.assert_array_equal, got, expected)
 
     def test_the_expected_input_is_the_input(self):
@@ -305,7 +306,7 @@ class TestVariationalDropout:
         def masked(key):
             return unroll(variational_dropout(cell, key, input_rate=rate), params, x)[1][0]
 
-        ys = np.asarray(jax.jit(jax.vmap(masked))(jax.random.split(KEY, num)))
+        ys = np.asarray(quick(jax.vmap(masked))(jax.random.split(KEY, num)))
         np.testing.assert_allclose(
             ys[ys != 0], np.broadcast_to(x[0] / 0.7, ys.shape)[ys != 0], 1e-6
         )
@@ -316,7 +317,7 @@ class TestVariationalDropout:
         size = 64
         cell, params = identity_cell(size, recurrent=1.0)
 
-        @jax.jit
+        @quick
         def masks(key):
             cell_in_noise = variational_dropout(cell, key, input_rate=0.5, recurrent_rate=0.5)
             start = cell.initial_state()
@@ -343,10 +344,10 @@ class TestVariationalDropout:
         """The state is kept exactly, however much of it the gates do not see."""
         cell = CELLS[base](D, H)
         params, state, xs = random_case(cell, seed=11)
-        step = jax.jit(variational_dropout(cell, KEY, recurrent_rate=0.9).step)
+        step = quick(variational_dropout(cell, KEY, recurrent_rate=0.9).step)
         keep = params._replace(**{gate: getattr(params, gate) + shift})
         np.testing.assert_array_equal(step(keep, state, xs[0])[1], state.h)
-        masked, plain = step(params, state, xs[0])[1], jax.jit(cell.step)(params, state, xs[0])[1]
+        masked, plain = step(params, state, xs[0])[1], quick(cell.step)(params, state, xs[0])[1]
         assert not np.allclose(masked, plain, atol=1e-2)
 
     def test_what_the_gates_of_the_lstm_see(self, float64):
@@ -354,10 +355,10 @@ class TestVariationalDropout:
         cell = CELLS["lstm"](D, H)
         params, state, xs = random_case(cell, seed=12)
         wrapped = variational_dropout(cell, KEY, input_rate=0.4, recurrent_rate=0.4)
-        gates = jax.jit(wrapped.gates)(params, state, xs[0])
+        gates = quick(wrapped.gates)(params, state, xs[0])
         # which masks were drawn is told by the gates: one of the 2^(D + H) candidates fits
         masks = np.array(list(np.ndindex(*(2,) * (D + H)))) / 0.6
-        candidates = jax.jit(
+        candidates = quick(
             jax.vmap(
                 lambda mask: cell.gates(
                     params, state._replace(h=mask[D:] * state.h), mask[:D] * xs[0]
@@ -389,7 +390,7 @@ class TestZoneout:
     @lru_cache
     def compiled():
         cell, params = identity_cell(TestZoneout.SIZE)
-        return jax.jit(
+        return quick(
             lambda xs, key: unroll(zoneout(cell, key, rates={"h": TestZoneout.RATE}), params, xs)[1]
         )
 
@@ -420,11 +421,11 @@ class TestZoneout:
     def test_rate_zero_is_the_cell_itself(self):
         cell = CELLS["lstm"](D, H)
         params, state, xs = random_case(cell, seed=13)
-        expected = jax.jit(cell.step)(params, state, xs[0])
+        expected = quick(cell.step)(params, state, xs[0])
         for key, rates in ((KEY, {}), (KEY, {"c": 0.0, "h": 0.0}), (None, {"c": 0.0, "h": 0.0})):
             wrapped = zoneout(cell, key, rates=rates)
             start = wrapped.initial_state()._replace(cell=state)
-            after, y = jax.jit(wrapped.step)(params, start, xs[0])
+            after, y = quick(wrapped.step)(params, start, xs[0])
             jax.tree.map(np.testing.assert_array_equal, (after.cell, y), expected)
 
     def test_without_a_key_it_is_the_expectation(self, float64):
@@ -433,7 +434,7 @@ class TestZoneout:
         params, state, xs = random_case(cell, seed=14)
         wrapped = zoneout(cell, None, rates={"c": 0.5, "h": 0.05})
         final, ys = unroll(wrapped, params, xs, wrapped.initial_state()._replace(cell=state))
-        now, step = state, jax.jit(cell.step)
+        now, step = state, quick(cell.step)
         for t, x in enumerate(xs):
             new, _ = step(params, now, x)
             now = new._replace(c=0.5 * now.c + 0.5 * new.c, h=0.05 * now.h + 0.95 * new.h)
@@ -445,7 +446,7 @@ class TestZoneout:
         cell = CELLS["lstm"](D, H)
         params, state, xs = random_case(cell, seed=15, num_steps=20)
         wrapped = zoneout(cell, KEY, rates={"c": 0.5, "h": 0.3})
-        step, plain = jax.jit(wrapped.step), jax.jit(cell.step)
+        step, plain = quick(wrapped.step), quick(cell.step)
         now, seen = wrapped.initial_state()._replace(cell=state), []
         for x in xs:
             new, _ = plain(params, now.cell, x)
@@ -470,7 +471,7 @@ class TestZoneout:
             wrapped = zoneout(cell, key, rates={"h": 0.3})
             return unroll(wrapped, params, xs, wrapped.initial_state()._replace(cell=state))[1][0]
 
-        ys = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(KEY, 4000)))
+        ys = np.asarray(quick(jax.vmap(one))(jax.random.split(KEY, 4000)))
         expected = one(None)
         spread = abs(np.ptp(ys, axis=0)) * np.sqrt(0.3 * 0.7 / 4000)
         assert (abs(ys.mean(axis=0) - expected) < 5 * spread).all()
@@ -535,7 +536,7 @@ def test_wrappers_in_wrappers(float64):
     cell = zoneout(inner, None, rates={"c": 0.5})
     params, _, xs = random_case(cell, seed=18)
     state, ys = unroll(cell, params, xs)
-    expected, now, step = [], inner.initial_state(), jax.jit(inner.step)
+    expected, now, step = [], inner.initial_state(), quick(inner.step)
     for x in xs:
         new, y = step(params, now, x)
         now = new._replace(c=0.5 * now.c + 0.5 * new.c)
