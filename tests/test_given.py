@@ -90,6 +90,42 @@ def test_more_than_the_cell_makes_is_let_be():
     assert bool((ys == wanted).all())
 
 
+@pytest.mark.parametrize(
+    ("xs", "more", "said"),
+    [
+        (jnp.ones((5, 3)), {}, "inputs of shape"),
+        (XS, {"length": 9}, "length 9 is not within"),
+        (XS, {"resets": jnp.ones(5)}, "resets of type"),
+        (XS, {"kernel": "deferred"}, "kernel: 'deferred' cannot serve"),
+        (XS, {"checkpoint": -1}, "checkpoint: -1 is not valid"),
+    ],
+)
+def test_what_else_is_wrong_is_not_laid_to_weights_that_are_right(xs, more, said):
+    cell = CELL._replace(step=lambda params, *rest: CELL.step(params["own"], *rest), parts=None)
+    params = {"own": PARAMS}
+    assert unroll(cell, params, XS)[1].shape == (5, 3)
+    with pytest.raises(ValueError, match=said):
+        unroll(cell, params, xs, **more)
+
+
+def test_weights_in_another_mapping_are_not_to_blame():
+    class Weights(dict):
+        """A dict of a library's own."""
+
+    jax.tree_util.register_pytree_with_keys(
+        Weights,
+        lambda w: ([(jax.tree_util.DictKey(k), w[k]) for k in sorted(w)], sorted(w)),
+        lambda names, leaves: Weights(zip(names, leaves, strict=True)),
+    )
+
+    def step(params, state, x):
+        raise TypeError("a fault of the equations")
+
+    cell = CELL._replace(init=lambda key: {"w": jnp.ones(2)}, step=step, parts=None)
+    with pytest.raises(TypeError, match="a fault of the equations"):
+        unroll(cell, Weights(w=jnp.ones(2)), XS)
+
+
 @pytest.mark.parametrize("dtype", [jnp.complex64, jnp.bool_])
 def test_inputs_are_floats_or_symbols(dtype):
     with pytest.raises(ValueError, match=r"where floats \(T, 2\) are needed, or whole numbers"):
