@@ -147,10 +147,12 @@ def opened_rows(
                 if not (path / row.name if apart else path).is_dir():
                     continue  # its share has none of the row's trials
                 with opened(path, row) as part:
-                    taken = gather(folder, read_run(part.path), path.name, say)
+                    run = read_run(part.path)
+                    if not folder.is_complete(record["trial"] for record in run.trials):
+                        (folder.path / PICTURE).unlink(missing_ok=True)  # it is without these
+                    taken = gather(folder, run, path.name, say)
                 if taken:
                     say(f"{row.name}: {taken} trials of {part.path}")
-                    (folder.path / PICTURE).unlink(missing_ok=True)
         yield folders
 
 
