@@ -283,7 +283,7 @@ def test_all_weights_of_a_share_are_one_write(tmp_path, monkeypatch):
 def test_a_picture_without_a_shares_trials_does_not_outlive_a_kill(tmp_path, monkeypatch):
     config = get_config("t100")
     config.num_trials = 2
-    row, plain = Row("t100", config, None, None, ""), json.loads(config.to_json())
+    row, plain = Row("t100", config, build_trial(config), None, ""), json.loads(config.to_json())
     made(tmp_path / "shares/2-of-2", {1: 20}, plain, row.name)
     made(tmp_path, {0: 10}, plain, row.name)
     (tmp_path / PICTURE).write_bytes(b"of one trial")
