@@ -12,6 +12,7 @@ from experiments.paper1997 import PAPER
 from lstm_jax.build import build_trial
 from lstm_jax.experiment import main, this_command
 from lstm_jax.paper.command import main as run_paper
+from lstm_jax.paper.records import _info
 from lstm_jax.record import RunFolder
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import RunFolderError
@@ -295,6 +296,23 @@ def test_a_picture_without_a_shares_trials_does_not_outlive_a_kill(tmp_path, mon
     with pytest.raises(KeyboardInterrupt), opened_rows([row], tmp_path, apart=False):
         pass
     assert numbers_in(tmp_path) == [0, 1] and not (tmp_path / PICTURE).exists()
+
+
+def test_a_share_of_one_row_is_none_of_several(tmp_path):
+    made(tmp_path / "shares/1-of-2", {0: 10})
+    with (
+        pytest.raises(RunFolderError, match="1-of-2 is a share of one row alone"),
+        opened_rows([], tmp_path),
+    ):
+        pass
+
+
+def test_an_exported_row_names_the_machine_that_trained_it():
+    kinds = ("gpu", "login")
+    sessions = [{"device_kind": kind, "command": ["python", kind]} for kind in kinds]
+    sessions[0] |= {"trained_sequences": 9, "mean_length": 5.0, "trained_seconds": 1.0}
+    info = _info({"max_sequences": 9}, sessions, {}, 1)
+    assert info["provenance"] == {"device_kind": "gpu"} and info["command"] == "python login"
 
 
 @pytest.mark.parametrize("flag", [["--share=2/4"], ["--share", "2/4"]])
