@@ -240,6 +240,9 @@ def interrupted(workdir: Path) -> int:
 
 
 def this_command(without: str = "") -> str:
-    """What the user typed, or that without a flag of the form ``--name=value``."""
+    """What the user typed, or that without a flag, given as ``--name=value`` or in two words."""
     words = ["python", *sys.orig_argv[1:]]
-    return shlex.join(word for word in words if not without or word.split("=")[0] != without)
+    if without:
+        pairs = zip(["", *words], words, strict=False)
+        words = [word for last, word in pairs if without not in (last, word.split("=")[0])]
+    return shlex.join(words)

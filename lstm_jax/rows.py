@@ -28,9 +28,10 @@ from lstm_jax.plugins import source_hash
 from lstm_jax.progress import ProgressLine, print_above
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import OF_TRIALS
+from lstm_jax.record.opening import CONFIG
 from lstm_jax.record.provenance import sessions_on_file, total
 from lstm_jax.record.reading import read_run
-from lstm_jax.record.refusal import writing
+from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.runner import Progress, TrialRecord, run_trials
 from lstm_jax.shares import WHOLE, Share, gather, share_folders
 from lstm_jax.summary import summarize
@@ -143,14 +144,18 @@ def opened_rows(
     with ExitStack() as stack:
         folders = [stack.enter_context(opened(share.workdir(workdir), row)) for row in rows]
         for path in share_folders(workdir) if share.is_whole else ():
+            if apart and (path / CONFIG).exists():
+                refuse(path, "is a share of one row alone, not of these; take it away")
             for row, folder in zip(rows, folders, strict=True):
                 if not (path / row.name if apart else path).is_dir():
                     continue  # its share has none of the row's trials
                 with opened(path, row) as part:
-                    taken = gather(folder, read_run(part.path), path.name, say)
+                    run = read_run(part.path)
+                    if not folder.is_complete(record["trial"] for record in run.trials):
+                        (folder.path / PICTURE).unlink(missing_ok=True)  # it is without these
+                    taken = gather(folder, run, path.name, say)
                 if taken:
                     say(f"{row.name}: {taken} trials of {part.path}")
-                    (folder.path / PICTURE).unlink(missing_ok=True)
         yield folders
 
 

@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from lstm_jax.config import Field, check_value
 from lstm_jax.record import RunFolder
 from lstm_jax.record.opening import SHARES
 from lstm_jax.record.reading import RunFiles
-from lstm_jax.record.refusal import differences
-from lstm_jax.record.weights import WeightLog, read_weights
+from lstm_jax.record.refusal import differences, refuse
+from lstm_jax.record.weights import KeptWeights, WeightLog, read_weights
 
 _Parts = TypeVar("_Parts", bound=Sequence[Any])
 
@@ -108,6 +110,9 @@ def gather(folder: RunFolder, share: RunFiles, name: str, say: Callable[[str], N
       share: of the same settings, and no other process's.
       name: of the share; its sessions are told by it.
       say: told, in one line each, of trials that have ended otherwise here.
+
+    Raises:
+      RunFolderError: for a trial on file without its curve or what it ended with: half a copy.
     """
     there = {record["trial"]: record for record in folder.trials()}
     for record in share.trials:
@@ -120,21 +125,30 @@ def gather(folder: RunFolder, share: RunFiles, name: str, say: Callable[[str], N
     new = [record for record in share.trials if record["trial"] not in there]
     if not new:
         return 0
-    numbers = {record["trial"] for record in new}
+    weights = read_weights(share.path)
+    for record in new:
+        number, last = record["trial"], record["num_sequences"]
+        if number not in share.curves or (number, last) not in weights:
+            refuse(
+                share.path,
+                f"has trial {number} without its curve or its last weights; copy the folder "
+                "again, or remove it: its trials are run again then",
+            )
+    numbers = [record["trial"] for record in new]
     # As where a trial ends: once it is on file, nobody looks for its weights and its curve.
-    _take_weights(folder.path, share.path, numbers)
-    curves = {n: curve for n, curve in share.curves.items() if n in numbers}
-    if curves:
-        folder.save_curves(folder.load_curves() | curves, share.curve_every)
+    _take_weights(WeightLog(folder.path), weights, numbers)
+    curves = {number: share.curves[number] for number in numbers}
+    folder.save_curves(folder.load_curves() | curves, share.curve_every)
     folder.add_sessions(share.sessions, name)
     for record in new:
         folder.append_trial(record)
     return len(new)
 
 
-def _take_weights(folder: Path, share: Path, numbers: set[int]) -> None:
-    kept, log = read_weights(share), WeightLog(folder)
-    for trial in sorted(numbers.intersection(kept.trials())):
-        for moment in kept.moments(trial):
-            arrays = {name: leaf[None] for name, leaf in kept.arrays(trial, moment).items()}
-            log.keep([trial], [moment], [kept.status(trial, moment)], arrays)
+def _take_weights(log: WeightLog, kept: KeptWeights, numbers: Sequence[int]) -> None:
+    """All in one record: each is synced to the disk, and trials have dozens of moments."""
+    moments = [(number, moment) for number in numbers for moment in kept.moments(number)]
+    rows = [kept.arrays(*each) for each in moments]
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    trials, sequences = zip(*moments, strict=True)
+    log.keep(trials, sequences, [kept.status(*each) for each in moments], arrays)

@@ -309,35 +309,41 @@ def unroll(
       >>> ys.shape, bool((ys[3:] == 0).all()), bool((state.h == ys[2]).all())
       ((5, 3), True, True)
     """
-    with checked(cell.name, cell.init, cell.initial_state, params, state):
-        if isinstance(cell, Structure):
-            if reverse:
-                raise ValueError(
-                    f"unroll: reverse=True with a {cell.name}, which has its own directions; "
-                    "layer(cell, reverse=True) makes one that runs backwards"
-                )
-            loop = {"kernel": kernel} if kernel != "auto" else {}
-            loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
+    given = checked(cell.name, cell.init, cell.initial_state, params, state)
+    if isinstance(cell, Structure):
+        if reverse:
+            raise ValueError(
+                f"unroll: reverse=True with a {cell.name}, which has its own directions; "
+                "layer(cell, reverse=True) makes one that runs backwards"
+            )
+        loop = {"kernel": kernel} if kernel != "auto" else {}
+        loop |= {"checkpoint": checkpoint} if checkpoint is not False else {}
+        with given:
             return cell.apply(params, xs, state, length=length, resets=resets, **loop)
-        vectors = require_sequence("unroll", xs, cell.input_size, length, resets)
+    # Before the weights are looked at: they are not to blame for what is refused here.
+    vectors = require_sequence("unroll", xs, cell.input_size, length, resets)
+    valid = None if length is None else valid_steps(xs.shape[0], length)
+    chosen = kernel_for(cell, kernel)
+    if chosen in ("cudnn", "persistent") and (
+        reverse or length is not None or resets is not None or checkpoint
+    ):
+        raise ValueError(
+            f"kernel: {chosen!r} runs whole sequences forwards, without length, resets, "
+            "reverse or checkpoint; 'deferred' or 'scan' have them"
+        )
+    size = segment_size(checkpoint, xs.shape[0])
+    if (taken := _TAKEN.get()) is not None:
+        taken[f"{cell.name} {cell.input_size} -> {cell.output_size}"] = chosen
+    if chosen != "deferred":  # which looks symbols up
+        xs = vectors
+    with given:
         start = cell.initial_state() if state is None else state
+        if chosen in ("cudnn", "persistent"):
+            return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
         fresh = start
         if resets is not None:
             # A state given may be narrower than the zeros that are made here.
             fresh = jax.tree.map(lambda f, s: jnp.asarray(f, s.dtype), cell.initial_state(), start)
-        valid = None if length is None else valid_steps(xs.shape[0], length)
-        chosen = kernel_for(cell, kernel)
-        if (taken := _TAKEN.get()) is not None:
-            taken[f"{cell.name} {cell.input_size} -> {cell.output_size}"] = chosen
-        if chosen != "deferred":  # which looks symbols up
-            xs = vectors
-        if chosen in ("cudnn", "persistent"):
-            if reverse or length is not None or resets is not None or checkpoint:
-                raise ValueError(
-                    f"kernel: {chosen!r} runs whole sequences forwards, without length, resets, "
-                    "reverse or checkpoint; 'deferred' or 'scan' have them"
-                )
-            return (by_cudnn if chosen == "cudnn" else by_persistent)(params, xs, start)
         inputs = Inputs(xs, valid, resets)
         params, start, fresh, inputs = alike((params, start, fresh, inputs))
 
@@ -347,7 +353,6 @@ def unroll(
             step = masked(lambda state, x: cell.step(params, state, x), fresh)
             return jax.lax.scan(step, start, inputs, reverse=reverse)
 
-        size = segment_size(checkpoint, xs.shape[0])
         if size is None:
             return run(params, start, inputs)
         return in_segments(run, params, start, inputs, size=size, reverse=reverse)

@@ -1,5 +1,7 @@
 """Weights and states of another form than the cell's are named in one line; all else is let be."""
 
+from collections import OrderedDict
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -88,6 +90,33 @@ def test_more_than_the_cell_makes_is_let_be():
     _, ys = unroll(scaled, {"own": PARAMS, "scale": 2.0}, XS)
     _, wanted = unroll(CELL, PARAMS, 2.0 * XS)
     assert bool((ys == wanted).all())
+
+
+@pytest.mark.parametrize(
+    ("xs", "more", "said"),
+    [
+        (jnp.ones((5, 3)), {}, "inputs of shape"),
+        (XS, {"length": 9}, "length 9 is not within"),
+        (XS, {"resets": jnp.ones(5)}, "resets of type"),
+        (XS, {"kernel": "deferred"}, "kernel: 'deferred' cannot serve"),
+        (XS, {"checkpoint": -1}, "checkpoint: -1 is not valid"),
+    ],
+)
+def test_what_else_is_wrong_is_not_laid_to_weights_that_are_right(xs, more, said):
+    cell = CELL._replace(step=lambda params, *rest: CELL.step(params["own"], *rest), parts=None)
+    params = {"own": PARAMS}
+    assert unroll(cell, params, XS)[1].shape == (5, 3)
+    with pytest.raises(ValueError, match=said):
+        unroll(cell, params, xs, **more)
+
+
+def test_weights_in_another_mapping_are_not_to_blame():
+    def step(params, state, x):
+        raise TypeError("a fault of the equations")
+
+    cell = CELL._replace(init=lambda key: {"w": jnp.ones(2)}, step=step, parts=None)
+    with pytest.raises(TypeError, match="a fault of the equations"):
+        unroll(cell, OrderedDict(w=jnp.ones(2)), XS)
 
 
 @pytest.mark.parametrize("dtype", [jnp.complex64, jnp.bool_])

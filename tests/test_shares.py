@@ -10,12 +10,14 @@ from configs.adding import get_config
 from experiments.adding import EXPERIMENT
 from experiments.paper1997 import PAPER
 from lstm_jax.build import build_trial
-from lstm_jax.experiment import main
+from lstm_jax.experiment import main, this_command
 from lstm_jax.paper.command import main as run_paper
+from lstm_jax.paper.records import _info
 from lstm_jax.record import RunFolder
 from lstm_jax.record.reading import read_run
+from lstm_jax.record.refusal import RunFolderError
 from lstm_jax.record.weights import WeightLog, read_weights
-from lstm_jax.rows import Row, deal
+from lstm_jax.rows import PICTURE, Row, deal, opened_rows
 from lstm_jax.shares import Share, gather, share_of
 
 SMALL = [
@@ -29,6 +31,7 @@ SMALL = [
     "--config.chunk=40",
 ]
 FILES = ("trials.jsonl", "curves.npz")
+MADE = {"T": 5, "num_trials": 9}
 
 
 def run(workdir, *more):
@@ -174,9 +177,9 @@ def test_a_share_that_is_being_run_is_refused(shared, tmp_path, capsys):
     assert "2-of-2 is in use by a live process" in capsys.readouterr().err
 
 
-def made(path, outcomes):
+def made(path, outcomes, config=MADE, row="t"):
     """A folder of trials that have ended after so many sequences."""
-    with RunFolder.open(path, {"T": 5, "num_trials": 9}, "t") as folder:
+    with RunFolder.open(path, config, row) as folder:
         folder.write_provenance(num_trials=9)
         weights = WeightLog(path)
         for trial, count in outcomes.items():
@@ -190,7 +193,7 @@ def made(path, outcomes):
 def test_what_is_on_file_is_kept_and_the_difference_told(tmp_path):
     share, said = made(tmp_path / "share", {0: 10, 1: 20, 2: 30}), []
     made(tmp_path / "whole", {1: 21})
-    with RunFolder.open(tmp_path / "whole", {"T": 5, "num_trials": 9}, "t") as folder:
+    with RunFolder.open(tmp_path / "whole", MADE, "t") as folder:
         assert gather(folder, share, "1-of-2", said.append) == 2
         assert [r["num_sequences"] for r in folder.trials()] == [10, 21, 30]
         curves = folder.load_curves()
@@ -227,12 +230,12 @@ def test_a_kill_while_gathering_loses_nothing(tmp_path, monkeypatch):
                 (WeightLog, "keep"),
             ):
                 patch.setattr(owner, name, counted(getattr(owner, name)))
-            with RunFolder.open(path, {"T": 5, "num_trials": 9}, "t") as folder:
+            with RunFolder.open(path, MADE, "t") as folder:
                 try:
                     gather(folder, share, "1-of-2", pytest.fail)
                 except KeyboardInterrupt:
                     assert writes < 8
-        with RunFolder.open(path, {"T": 5, "num_trials": 9}, "t") as folder:
+        with RunFolder.open(path, MADE, "t") as folder:
             gather(folder, share, "1-of-2", pytest.fail)
             folder.finalise()
         found = [(path / name).read_bytes() for name in FILES]
@@ -241,6 +244,84 @@ def test_a_kill_while_gathering_loses_nothing(tmp_path, monkeypatch):
         assert moments == [[10], [20], [30], [50]] and shares == [None, "1-of-2"]
         wanted = wanted or found
         assert found == wanted
+
+
+@pytest.mark.parametrize("damage", ["curves.npz", "weights.bin", "the end of weights.bin"])
+def test_half_a_copy_is_refused(tmp_path, damage):
+    """Copied in the order of names, the weights come after the trials that go without a look."""
+    made(tmp_path / "share", {0: 10, 1: 20, 2: 30})
+    file = tmp_path / "share" / damage.split()[-1]
+    if damage.startswith("the end"):
+        file.write_bytes(file.read_bytes()[:-9])
+    else:
+        file.unlink()
+    number = 2 if damage.startswith("the end") else 0
+    with (
+        RunFolder.open(tmp_path / "whole", MADE, "t") as folder,
+        pytest.raises(RunFolderError, match=rf"has trial {number} without .* copy the folder"),
+    ):
+        gather(folder, read_run(tmp_path / "share"), "1-of-2", pytest.fail)
+    assert not (tmp_path / "whole/trials.jsonl").exists()
+    assert not (tmp_path / "whole/weights.bin").exists()
+
+
+def test_all_weights_of_a_share_are_one_write(tmp_path, monkeypatch):
+    share, writes = made(tmp_path / "share", {0: 10, 1: 20, 2: 30}), []
+    WeightLog(tmp_path / "share").keep([1, 2], [5, 7], [0, 0], {"w": np.eye(2, dtype=np.float32)})
+    keep = WeightLog.keep
+    monkeypatch.setattr(WeightLog, "keep", lambda *given: writes.append(keep(*given)))
+    with RunFolder.open(tmp_path / "whole", MADE, "t") as folder:
+        gather(folder, share, "1-of-2", pytest.fail)
+    ours, theirs = (read_weights(tmp_path / name) for name in ("whole", "share"))
+    assert [ours.moments(n) for n in range(3)] == [[10], [5, 20], [7, 30]] and len(writes) == 1
+    for number, moment in ((0, 10), (1, 5), (1, 20), (2, 7), (2, 30)):
+        assert ours.status(number, moment) == theirs.status(number, moment)
+        np.testing.assert_array_equal(
+            ours.arrays(number, moment)["w"], theirs.arrays(number, moment)["w"]
+        )
+
+
+def test_a_picture_without_a_shares_trials_does_not_outlive_a_kill(tmp_path, monkeypatch):
+    config = get_config("t100")
+    config.num_trials = 2
+    row, plain = Row("t100", config, build_trial(config), None, ""), json.loads(config.to_json())
+    made(tmp_path / "shares/2-of-2", {1: 20}, plain, row.name)
+    made(tmp_path, {0: 10}, plain, row.name)
+    (tmp_path / PICTURE).write_bytes(b"of one trial")
+
+    def killed(message):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lstm_jax.rows.say", killed)
+    with pytest.raises(KeyboardInterrupt), opened_rows([row], tmp_path, apart=False):
+        pass
+    assert numbers_in(tmp_path) == [0, 1] and not (tmp_path / PICTURE).exists()
+
+
+def test_a_share_of_one_row_is_none_of_several(tmp_path):
+    made(tmp_path / "shares/1-of-2", {0: 10})
+    with (
+        pytest.raises(RunFolderError, match="1-of-2 is a share of one row alone"),
+        opened_rows([], tmp_path),
+    ):
+        pass
+
+
+def test_an_exported_row_names_the_machine_that_trained_it():
+    kinds = ("gpu", "login")
+    sessions = [{"device_kind": kind, "command": ["python", kind]} for kind in kinds]
+    sessions[0] |= {"trained_sequences": 9, "mean_length": 5.0, "trained_seconds": 1.0}
+    info = _info({"max_sequences": 9}, sessions, {}, 1)
+    assert info["provenance"] == {"device_kind": "gpu"} and info["command"] == "python login"
+
+
+@pytest.mark.parametrize("flag", [["--share=2/4"], ["--share", "2/4"]])
+def test_the_command_of_the_whole(monkeypatch, flag):
+    start = ["python3", "-m", "experiments.paper1997", "--rows=lstm"]
+    monkeypatch.setattr("sys.orig_argv", [*start, *flag, "--trials=3"])
+    said = this_command(without="--share")
+    assert said == "python -m experiments.paper1997 --rows=lstm --trials=3"
+    assert this_command().split()[4:] == [*flag, "--trials=3"]
 
 
 def test_the_rows_of_a_paper_are_dealt_out(capsys):

@@ -54,10 +54,11 @@ def checked(
 
 def _unlike(what: str, given: Any, wanted: Any) -> str:
     """How two trees differ, in words; "" where they have the same form and shapes."""
-    if type(given) is not type(wanted) and not _are_arrays(given, wanted):
-        return f"{what} is a {_kind(given)} where a {_kind(wanted)} is needed"
     paths = [jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (given, wanted)]
     there, needed = ({jax.tree_util.keystr(path): leaf for path, leaf in all_} for all_ in paths)
+    other = type(given) is not type(wanted) and not _are_arrays(given, wanted)
+    if other and there.keys() != needed.keys():
+        return f"{what} is a {_kind(given)} where a {_kind(wanted)} is needed"
     for path, leaf in needed.items():
         if path not in there:
             return f"{what}{path} is missing, of shape {leaf.shape}"

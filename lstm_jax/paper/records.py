@@ -237,6 +237,8 @@ def _info(
     num_trials: int,
 ) -> dict[str, Any]:
     last = sessions[-1]
+    # One that put shares together may have trained nothing itself.
+    trained = next((s for s in reversed(sessions) if s.get("trained_sequences")), last)
     info: dict[str, Any] = {
         "num_trials": num_trials,
         "max_sequences": config["max_sequences"],
@@ -248,7 +250,9 @@ def _info(
             for key, value in config.items()
             if key not in (*FREE_FIELDS, "num_trials", "max_sequences")
         },
-        "provenance": {key: last[key] for key in (*KEPT, *LAYOUT) if last.get(key) is not None},
+        "provenance": {
+            key: trained[key] for key in (*KEPT, *LAYOUT) if trained.get(key) is not None
+        },
     }
     steps = sum(s.get("trained_sequences", 0) * s.get("mean_length", 0) for s in sessions)
     if steps:
