@@ -312,3 +312,42 @@ def test_float32_throughout():
     for leaf in jax.tree.leaves((state.params, state.opt_state)):
         assert leaf.dtype in (np.float32, np.int32)
     assert_close(state.opt_state.hyperparams["learning_rate"], np.float32(RATE))
+
+
+def test_a_trial_is_tested_on_the_sequences_of_its_number():
+    """A net of zeros answers 0; the target is the trial's number."""
+    net, task = make_network(), make_task()
+
+    def test(key, number, trial=0):
+        return task.sample(key)._replace(targets=jnp.full(1, trial, jnp.float32))
+
+    trial = make_trial(
+        net, task._replace(test=test), traces(net, "end"), consecutive_correct(1), optax.sgd,
+        max_sequences=1,
+    )  # fmt: skip
+    zeros = jax.tree.map(jnp.zeros_like, net.init(jax.random.key(0)))
+    found = jax.jit(trial.evaluate, static_argnums=2)(zeros, jax.random.key(1), 5, 3)
+    assert (found.num_wrong, found.mean_error, found.max_error) == (5, 3.0, 3.0)
+
+
+def test_a_batch_goes_on_with_the_sequence_after_the_last():
+    """Sequences 4 to 7 in the second batch of four: none is seen twice."""
+    states, errors = run(3, 2, batch_size=4)
+    answer = jax.jit(traces(make_network(), "end"))
+    examples = [compiled_sample()(np.int32(3), np.int32(s)) for s in range(4, 8)]
+    expected = [abs(answer(states[1].params, e)[0][0] - e.targets[0]) for e in examples]
+    np.testing.assert_allclose(errors[1], expected, rtol=1e-4)
+
+
+def test_the_criterion_may_be_met_by_the_very_last_sequence():
+    net, task = make_network(), make_task()
+    task = task._replace(correct=lambda outputs, example: jnp.bool_(True))
+    trial = make_trial(
+        net, task, traces(net, "end"), consecutive_correct(2), optax.sgd, max_sequences=2
+    )
+    hyper = Hyper(np.float32(0.1), np.float32(1.0))
+    state = jax.jit(trial.init)(jax.random.key(ROOT), np.int32(0), hyper)
+    update = jax.jit(trial.update)
+    for tick in range(3):
+        state, _ = update(state, np.int32(tick))
+    assert (state.status, state.sequences) == (SOLVED, 2)
