@@ -432,3 +432,28 @@ def test_fresh_weights_lie_within_their_ranges(tied, of_v, of_e):
                 bound = given[0] if given else span
                 assert 0.95 * bound < largest <= bound
         assert not params.b.any()
+
+
+def test_each_part_of_the_text_is_used_for_what_it_is_named():
+    """Whoever selected by the test, or tested on what was selected by, would see it here."""
+    settings = config(train_share=0.6, valid_share=0.25)
+    text = made_text(0, 60)
+    parts = build_corpus(settings, text).parts
+    problem = build_problem(settings, text)
+    used = {"train": problem.train, "valid": problem.valid, **problem.test}
+    assert used.keys() == parts.keys()
+    for name, part in parts.items():
+        expected = streams(part, settings.batch_size, settings.length).data
+        for one, other in zip(used[name].data, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_samples_are_drawn_at_the_temperature_they_are_named_after_and_anew_each_epoch():
+    settings = config(sample_length=50, temperatures=(0.0, 1.0))
+    problem = build_problem(settings, made_text(0, 60))
+    params = jax.jit(problem.model.init)(jax.random.key(0))
+    first, again, later = (problem.samples(params, epoch) for epoch in (1, 1, 2))
+    assert first == again and first.keys() == {"temperature 0", "temperature 1"}
+    assert first["temperature 0"] == later["temperature 0"]  # the likeliest have no epoch
+    assert first["temperature 1"] != later["temperature 1"]
+    assert all(len(text) == 50 for text in first.values())
