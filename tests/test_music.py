@@ -13,8 +13,8 @@ from scipy import stats
 from configs import music as settings
 from experiments.music import run
 from lstm_jax.cells import lstm
-from lstm_jax.config import make_config
-from lstm_jax.data import chords_of, piano_roll
+from lstm_jax.config import ConfigError, make_config
+from lstm_jax.data import Rolls, chords_of, piano_roll
 from lstm_jax.fitting import in_order, make_evaluate
 from lstm_jax.fitting.steps import means
 from lstm_jax.music import odyssey
@@ -25,6 +25,7 @@ from lstm_jax.music.midi import notes_of, write_midi
 from lstm_jax.music.model import Music, MusicParams, music, piece_model
 from lstm_jax.music.odyssey import asks_for_search
 from lstm_jax.music.page import markdown, picture
+from lstm_jax.music.problem import build_problem, check_room
 from lstm_jax.music.sampling import sample_piece
 from lstm_jax.structures import layer, stack
 from lstm_jax.unroll import Structure
@@ -484,3 +485,25 @@ def test_shares_are_those_of_the_test():
     ]
     found = shares_of(records)
     assert found is not None and found.alone["variant"] == pytest.approx(1.0)
+
+
+# ---- what is fitted to what
+
+
+def test_each_part_of_the_pieces_is_used_for_what_it_is_named(tmp_path):
+    file = own_file(tmp_path / "own.json")
+    problem = build_problem(make_config(settings.FIELDS, data=str(file)), {"data_dir": ""})
+    used = {"train": problem.train, "valid": problem.valid, **problem.test}
+    for name, chords in json.loads(file.read_text()).items():
+        for one, other in zip(used[name].data, padded(chords), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("lowest", "highest", "room"), [(3, 60, 3), (30, 82, 5), (0, 87, 0)])
+def test_a_piece_is_transposed_as_far_as_the_keyboard_goes(lowest, highest, room):
+    notes = np.zeros((2, 4, 88), np.uint8)
+    notes[0, 1, lowest] = notes[1, 2, highest] = 1
+    rolls = Rolls(notes, np.array([4, 4], np.int32))
+    check_room(make_config(settings.FIELDS, transpose=room), rolls)
+    with pytest.raises(ConfigError, match=f"room for {room} semitones"):
+        check_room(make_config(settings.FIELDS, transpose=room + 1), rolls)
