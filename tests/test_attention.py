@@ -146,3 +146,15 @@ def test_shapes_that_do_not_fit_are_refused():
         pooling("men", H)
     with pytest.raises(ValueError, match="backward_size 6"):
         pooling("last", H, backward_size=H + 1)
+
+
+@pytest.mark.parametrize("given", [None, 0.3])
+def test_fresh_weights_lie_within_their_ranges(given):
+    """Of the root of the size of what they are multiplied with, unless another is given."""
+    params = init_additive(jax.random.key(0), 100, 50, 20, init_range=given)
+    query = pooling("dot", 100).init(jax.random.key(1), given)
+    pooled = pooling("additive", 100, attention_size=50).init(jax.random.key(2), given)
+    for leaf in (params.u, params.w, query, pooled.u):
+        bound = 0.1 if given is None else given
+        assert 0.9 * bound < float(jnp.abs(leaf).max()) <= bound
+    assert pooled.u.shape == (50, 100) and pooled.w is None

@@ -20,10 +20,11 @@ from lstm_jax.fitting import fit, main, make_evaluate, streams
 from lstm_jax.fitting.steps import means
 from lstm_jax.language.command import bits
 from lstm_jax.language.generate import draw_symbol, writer
-from lstm_jax.language.model import language, text_model
+from lstm_jax.language.model import LanguageParams, language, text_model
 from lstm_jax.language.problem import build_corpus, build_problem, made_text
 from lstm_jax.parallel import spreads
 from lstm_jax.structures import layer, stack
+from lstm_jax.unroll import Structure
 from tests.generators import assert_default_generator_is_of_no_concern
 
 V, E, H = 5, 3, 4
@@ -385,3 +386,74 @@ def test_made_text_is_of_its_seed():
     assert made_text(0) == made_text(0) != made_text(1)
     lines = made_text(0, 10).splitlines()
     assert len(list(itertools.chain(lines))) == 3 and made_text(0, 10).endswith("\n")
+
+
+# ---- what training drops, and what a fresh model is
+
+
+def test_dropout_of_the_embedding_and_of_the_outputs_is_drawn_apart_for_each_symbol():
+    """Through layers that change nothing, a number passes both or is lost."""
+    as_it_is = Structure(
+        "layer", 4, 4, None, lambda: None, lambda params, xs, state=None, *, key=None: (None, xs)
+    )
+    model = language(V, as_it_is, embedding_size=4, dropout=0.5)
+    params = LanguageParams(jnp.ones((V, 4)), None, jnp.eye(V, 4), jnp.zeros(V))
+    symbols = jnp.zeros((60, 20), jnp.int32)
+    _, log_p = jax.jit(model.apply)(params, None, symbols, jax.random.key(2))
+    outputs = np.asarray(log_p[..., :4] - log_p[..., 4:]).round(4)
+    assert set(np.ravel(outputs).tolist()) == {0.0, 4.0}
+    kept = outputs > 0
+    # four standard errors, and those of a step or a stream are no more alike than of any two
+    assert abs(kept.mean() - 0.25) < 4 * math.sqrt(0.25 * 0.75 / kept.size)
+    for axis in (0, 1, 2):
+        means = kept.mean(axis=tuple({0, 1, 2} - {axis}))
+        assert means.std() < 2 * math.sqrt(0.25 * 0.75 / (kept.size / kept.shape[axis]))
+
+
+def test_streams_of_the_same_text_are_dropped_apart_between_layers():
+    model = language(V, stack(layer(gru(V, H)), layer(gru(H, H)), dropout=0.5))
+    params = jax.jit(model.init)(jax.random.key(0))
+    symbols = jnp.stack([jnp.asarray(TEXT[:8], jnp.int32)] * 2, axis=1)
+    apply = jax.jit(model.apply)
+    _, drawn = apply(params, model.start(2), symbols, jax.random.key(1))
+    _, still = apply(params, model.start(2), symbols, None)
+    assert not np.allclose(drawn[:, 0], drawn[:, 1]) and not np.allclose(drawn, still)
+
+
+@pytest.mark.parametrize(("tied", "of_v", "of_e"), [(False, 25**-0.5, 1.0), (True, None, 25**-0.5)])
+def test_fresh_weights_lie_within_their_ranges(tied, of_v, of_e):
+    """The vectors of a tied softmax are the short ones of a softmax's weights."""
+    model = language(40, layer(gru(25, 25)), embedding_size=25, tied=tied)
+    for given in ((), (0.3,)):
+        params = model.init(jax.random.key(0), *given)
+        for weights, span in ((params.embedding, of_e), (params.v, of_v)):
+            if weights is not None:
+                largest = float(jnp.abs(weights).max())
+                bound = given[0] if given else span
+                assert 0.95 * bound < largest <= bound
+        assert not params.b.any()
+
+
+def test_each_part_of_the_text_is_used_for_what_it_is_named():
+    """Whoever selected by the test, or tested on what was selected by, would see it here."""
+    settings = config(train_share=0.6, valid_share=0.25)
+    text = made_text(0, 60)
+    parts = build_corpus(settings, text).parts
+    problem = build_problem(settings, text)
+    used = {"train": problem.train, "valid": problem.valid, **problem.test}
+    assert used.keys() == parts.keys()
+    for name, part in parts.items():
+        expected = streams(part, settings.batch_size, settings.length).data
+        for one, other in zip(used[name].data, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_samples_are_drawn_at_the_temperature_they_are_named_after_and_anew_each_epoch():
+    settings = config(sample_length=50, temperatures=(0.0, 1.0))
+    problem = build_problem(settings, made_text(0, 60))
+    params = jax.jit(problem.model.init)(jax.random.key(0))
+    first, again, later = (problem.samples(params, epoch) for epoch in (1, 1, 2))
+    assert first == again and first.keys() == {"temperature 0", "temperature 1"}
+    assert first["temperature 0"] == later["temperature 0"]  # the likeliest have no epoch
+    assert first["temperature 1"] != later["temperature 1"]
+    assert all(len(text) == 50 for text in first.values())

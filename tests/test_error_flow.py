@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from lstm_jax.cells import elman, gru, lstm, lstm97
+from lstm_jax.cells.gru import GruState
+from lstm_jax.cells.lstm import LstmState
 from lstm_jax.cells.wrappers import zoneout
 from lstm_jax.error_flow import (
     NORMS,
@@ -319,3 +321,11 @@ def test_refusals_are_one_line():
         weight_bound(params.r, "tanh", "max")
     with pytest.raises(ValueError, match="activation: 'elu' is not one of tanh"):
         weight_bound(params.r, "elu")
+
+
+def test_the_memory_is_the_cells_where_there_are_any():
+    """Of a net without memory cells it is what it hands on; all of a state is both."""
+    flow = LstmState(c=jnp.array([[3.0, 0.0]]), h=jnp.array([[0.0, 4.0]]))
+    norms = {part: float(flow_norm(flow, part)[0]) for part in ("memory", "c", "h", "state")}
+    assert norms == {"memory": 3.0, "c": 3.0, "h": 4.0, "state": 5.0}
+    assert float(flow_norm(GruState(h=flow.h), "memory")[0]) == 4.0

@@ -18,7 +18,7 @@ from lstm_jax.lanes import lane_mesh
 from lstm_jax.runner import run_trials
 from lstm_jax.stopping import consecutive_correct
 from lstm_jax.tasks import Example
-from lstm_jax.trial import Hyper, make_trial
+from lstm_jax.trial import RUNNING, SOLVED, Hyper, make_trial
 from tests.engine import LIMIT, make_network, make_task
 from tests.oracles import adapters
 from tests.oracles import lstm97 as paper
@@ -302,3 +302,22 @@ def test_a_chunk_must_hold_whole_terms(chunk):
 def test_trials_that_cannot_be_are_refused(options, field):
     with pytest.raises(ValueError, match=field):
         make(**options)
+
+
+def test_a_trial_is_examined_on_the_sequences_of_its_number():
+    """A net of zeros answers 0; the target is the trial's number, so that only trial 0 is right."""
+    net, task = make_network(), make_task()
+
+    def test(key, number, trial=0):
+        return task.sample(key)._replace(targets=jnp.full(1, trial, jnp.float32))
+
+    trial = make_trial(
+        net, task._replace(test=test), traces(net, "end"), exam(2, 4, (Stage("all", 1),)),
+        optax.sgd, max_sequences=4,
+    )  # fmt: skip
+    numbers, hyper = jnp.arange(3, dtype=jnp.int32), Hyper(jnp.zeros(3), jnp.zeros(3))
+    states = jax.jit(jax.vmap(trial.init, (None, 0, 0)))(jax.random.key(0), numbers, hyper)
+    states = states._replace(sequences=jnp.full(3, 2, jnp.int32))
+    after = jax.jit(trial.examine_lanes)(states)
+    assert after.passed[:, 0].tolist() == [2, -1, -1]
+    assert [int(status) for status in after.status] == [SOLVED, RUNNING, RUNNING]

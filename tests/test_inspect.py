@@ -16,7 +16,7 @@ from lstm_jax.build import build_trial
 from lstm_jax.cells import gru
 from lstm_jax.config import make_config
 from lstm_jax.inspect.histories import history, saturation
-from lstm_jax.inspect.looks import load_look, look, save_look
+from lstm_jax.inspect.looks import load_look, look, running_truth, save_look
 from lstm_jax.inspect.pictures import draw_cells, draw_gates, draw_sequence, svg_of
 from lstm_jax.inspect.pictures.style import gates_of, is_gate, memories_of
 from lstm_jax.inspect.runs import open_run
@@ -27,6 +27,7 @@ from lstm_jax.record.weights import WEIGHTS
 from lstm_jax.rows import Row, open_row, run_row
 from lstm_jax.runner import TrialRecord
 from lstm_jax.tasks import adding as adding_task
+from lstm_jax.tasks import multiplication
 from lstm_jax.tasks.reber import embedded_reber, reber_sets
 from lstm_jax.trial import Hyper
 from lstm_jax.unroll import unroll
@@ -304,3 +305,41 @@ def test_a_trial_that_ends_otherwise_is_refused(copy, monkeypatch, capsys):
     assert call(f"--run={copy}", "--trial=1", "--retrain") == 2
     line = "cannot be trained again here: trial 1 came to SOLVED after 17 sequences, where its"
     assert line in capsys.readouterr().err
+
+
+def test_saturation_is_the_share_of_steps_strictly_beyond_a_tenth_and_nine_tenths():
+    """As Karpathy et al. 2015 count it, over all steps of all sequences, long or short."""
+    low, high = np.float32(0.1), np.float32(0.9)
+    gates = [
+        np.array([[0.05, 0.95], [low, high], [0.5, 0.91]], np.float32),
+        np.array([[0.02, 0.2]], np.float32),
+        np.array([[0.99, 0.0]], np.float32),  # of a sequence that the run has not
+    ]
+
+    def look(trial, sequence, moment):
+        assert (trial, moment) == (3, 7)
+        array = gates[sequence]
+        return SimpleNamespace(arrays={"i": array}, meta={"length": len(array)})
+
+    run = SimpleNamespace(num_sequences=lambda trial: 2, look=look)
+    shares, over = saturation(run, 3, 7)
+    assert over == {"sequences": 2, "steps": 4}
+    assert (shares["i"].left.tolist(), shares["i"].right.tolist()) == ([0.5, 0.0], [0.0, 0.5])
+
+
+@pytest.mark.parametrize("task", [adding_task(T=11), multiplication(T=11)])
+def test_what_a_perfect_memory_counts_ends_at_the_answer(task):
+    """Also where a mark falls on the first pair, which is not shown as one."""
+    sample = jax.jit(task.sample)
+    ends, first = [], 0
+    for n in range(30):
+        example = sample(jax.random.fold_in(jax.random.key(0), n))
+        truth, _ = running_truth(task, example)
+        answer = 0.5 + truth / 4 if task.name == "adding" else truth
+        ends.append(answer[int(example.length) - 1] - float(example.targets[0]))
+        shown = np.flatnonzero(np.asarray(task.marks(example)))
+        first += len(shown) == 1
+        nothing = 0.0 if task.name == "adding" else 1.0
+        assert (truth[: shown[0]] == nothing).all() and (truth[shown[-1] :] == truth[-1]).all()
+    np.testing.assert_allclose(ends, 0, atol=1e-6)
+    assert first

@@ -13,20 +13,22 @@ from scipy import stats
 from configs import music as settings
 from experiments.music import run
 from lstm_jax.cells import lstm
-from lstm_jax.config import make_config
-from lstm_jax.data import chords_of, piano_roll
+from lstm_jax.config import ConfigError, make_config
+from lstm_jax.data import Rolls, chords_of, piano_roll
 from lstm_jax.fitting import in_order, make_evaluate
 from lstm_jax.fitting.steps import means
 from lstm_jax.music import odyssey
-from lstm_jax.music.analysis import top, versus
+from lstm_jax.music.analysis import shares_of, top, versus
 from lstm_jax.music.command import interval
 from lstm_jax.music.frames import Likelihood, likelihood_of
 from lstm_jax.music.midi import notes_of, write_midi
-from lstm_jax.music.model import music, piece_model
+from lstm_jax.music.model import Music, MusicParams, music, piece_model
 from lstm_jax.music.odyssey import asks_for_search
 from lstm_jax.music.page import markdown, picture
+from lstm_jax.music.problem import build_problem, check_room
 from lstm_jax.music.sampling import sample_piece
 from lstm_jax.structures import layer, stack
+from lstm_jax.unroll import Structure
 from tests.generators import assert_default_generator_is_of_no_concern
 from tests.tolerances import FALSE_ALARM_RATE
 
@@ -351,3 +353,157 @@ def test_the_page_of_a_search():
 def test_chords_survive_the_roll():
     chords = pieces(1)[0]
     assert chords_of(piano_roll(chords)) == chords
+
+
+# ---- what training draws, seen through models that show it in their loss
+
+
+def losses_of_two_pieces(net, notes, *, num=400, **options):
+    """The loss of each of two pieces of equal length, ``[num, 2]``, over `num` keys of training."""
+    model = piece_model(Music(None, None, net), **options)
+    lengths = jnp.full(2, notes.shape[1], jnp.int32)
+
+    @jax.jit
+    @jax.vmap
+    def losses(key):
+        alone = [
+            model.loss(None, (), ((notes, lengths), weight), key)[1][1]["loss"].total
+            for weight in jnp.eye(2)
+        ]
+        return jnp.stack(alone)
+
+    return np.asarray(losses(jax.random.split(jax.random.key(7), num)), np.float64)
+
+
+def test_transpositions_are_uniform_over_both_ends_and_of_each_piece():
+    """One key is held, and the net input of key k is 60 + k: the loss tells which key it was."""
+    pitch, reach = 40, 2
+    notes = jnp.zeros((2, 3, 88)).at[:, :, pitch].set(1.0)
+    logits = 60.0 + jnp.arange(88.0)  # softplus is the identity up there
+    found = losses_of_two_pieces(
+        lambda params, xs, key: jnp.broadcast_to(logits, xs.shape), notes, transpose=reach
+    )
+    shifts = (logits.sum() - found / 2 - 60.0 - pitch).round().astype(int)
+    seen = [(shifts == n).sum() for n in range(-reach, reach + 1)]
+    assert sum(seen) == shifts.size
+    assert stats.chisquare(seen).pvalue > FALSE_ALARM_RATE
+    assert stats.pearsonr(*shifts.T).pvalue > FALSE_ALARM_RATE
+
+
+def test_noise_is_normal_on_the_inputs_alone_and_of_each_piece():
+    """Where no key sounds, a net input of 60 + x costs 60 + x, if the target is still 0."""
+    notes = jnp.zeros((2, 2, 1))
+    found = losses_of_two_pieces(lambda params, xs, key: 60.0 + xs, notes, noise=0.5) - 60.0
+    assert stats.kstest(found.ravel(), stats.norm(0, 0.5).cdf).pvalue > FALSE_ALARM_RATE
+    assert stats.pearsonr(*found.T).pvalue > FALSE_ALARM_RATE
+
+
+def test_dropout_of_inputs_and_of_outputs_is_drawn_apart():
+    """Through layers and output units that change nothing, a number passes both or is lost."""
+    as_it_is = Structure(
+        "layer", 88, 88, None, None, lambda params, xs, state=None, *, key=None: (None, xs)
+    )
+    model = music(as_it_is, dropout=0.5, input_dropout=0.5)
+    params = MusicParams(None, jnp.eye(88), jnp.zeros(88))
+    net = np.asarray(jax.jit(model.net)(params, jnp.ones((60, 88)), jax.random.key(2)))
+    assert set(net.ravel().tolist()) == {0.0, 4.0}
+    assert stats.binomtest(int((net > 0).sum()), net.size, 0.25).pvalue > FALSE_ALARM_RATE
+
+
+def test_dropout_between_layers_is_of_training_alone():
+    model = music(stack(layer(lstm(88, 4)), layer(lstm(4, 3)), dropout=0.5))
+    params, xs = model.init(jax.random.key(0)), jnp.ones((5, 88))
+    drawn = jax.jit(model.net)(params, xs, jax.random.key(1))
+    assert not jnp.allclose(drawn, jax.jit(model.net)(params, xs))
+
+
+# ---- the statistics of a search, by hand
+
+
+def test_a_comparison_is_that_of_scipy_and_numpy():
+    shifts = {"NFG": 0.3, "NP": -0.4, "NIG": 0.06, "NOG": 0.02}
+    found = {"V": trials("V", 0.0)}
+    found |= {name: trials(name, shift, seed=n) for n, (name, shift) in enumerate(shifts.items())}
+    made = versus(found, "V", 0.5)
+    nll = {name: np.array([r["test_nll"] for r in own]) for name, own in found.items()}
+    tops = {name: np.sort(values)[:10] for name, values in nll.items()}  # test is valid + 0.05
+    for one in made:
+        a, b = tops[one.variant], tops["V"]
+        assert one.difference == pytest.approx(a.mean() - b.mean())
+        assert one.p_rank == pytest.approx(stats.mannwhitneyu(a, b).pvalue)
+    for name in ("welch", "rank", "paired"):
+        p, q = ([getattr(one, f"{kind}_{name}") for one in made] for kind in "pq")
+        # Benjamini & Hochberg 1995: the least of p_j m / j over the ranks j from its own up
+        order, m = np.argsort(p), len(p)
+        steps = np.array(p)[order] * m / np.arange(1, m + 1)
+        np.testing.assert_allclose(
+            np.array(q)[order], np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1)
+        )
+    assert [one.verdict for one in made[:2]] == ["worse", "better"]
+
+
+def test_without_pairs_the_tops_decide():
+    found = {"V": trials("V", 0.0)}
+    for name, shift in (("NFG", 3.0), ("NP", -3.0)):
+        own = trials(name, shift, seed=1)
+        found[name] = [r | {"values": {"learning_rate": 0.5}} for r in own]
+    assert [one.verdict for one in versus(found, "V", 0.5)] == ["worse", "better"]
+
+
+def test_the_interval_of_the_pairs_is_that_of_their_median():
+    """One pair is far off: a mean would follow it."""
+    found = {"V": trials("V", 0.0), "NFG": trials("NFG", 0.2, seed=1)}
+    found["NFG"][0]["test_nll"] = found["V"][0]["test_nll"] + 50.0
+    for record in found["NFG"]:
+        record["valid_nll"] += 5.0  # which is not what is compared
+    (one,) = versus(found, "V", 0.5)
+    # ranks 6 and 15 of 20 are the 95% interval of a median by the binomial distribution
+    deltas = np.sort(
+        [a["test_nll"] - b["test_nll"] for a, b in zip(found["NFG"], found["V"], strict=True)]
+    )
+    assert one.paired == pytest.approx(np.median(deltas))
+    assert deltas[3] <= one.low <= deltas[7] and deltas[12] <= one.high <= deltas[16]
+
+
+def test_what_has_learnt_nothing_counts_as_a_fair_coin_for_each_key():
+    coin = 88 * np.log(2)
+    found = {"V": trials("V", 0.0), "NFG": trials("NFG", 0.0)}
+    for n, lost in enumerate((None, 1e6)):
+        found["NFG"][n] |= {"test_nll": lost, "valid_nll": lost}
+    (one,) = versus(found, "V", 1.0)
+    own = [r["test_nll"] for r in found["V"]]
+    assert one.difference == pytest.approx((2 * coin - own[0] - own[1]) / len(own))
+
+
+def test_shares_are_those_of_the_test():
+    """The variant decides the test alone; the validation is the setting's."""
+    records = [
+        {"variant": v, "trial": n, "values": {"momentum": m}, "valid_nll": 9 + m, "test_nll": test}
+        for n, (v, m, test) in enumerate(
+            (v, m, 9.0 + (v == "NP")) for v in ("V", "NP") for m in (0.1, 0.9) for _ in range(2)
+        )
+    ]
+    found = shares_of(records)
+    assert found is not None and found.alone["variant"] == pytest.approx(1.0)
+
+
+# ---- what is fitted to what
+
+
+def test_each_part_of_the_pieces_is_used_for_what_it_is_named(tmp_path):
+    file = own_file(tmp_path / "own.json")
+    problem = build_problem(make_config(settings.FIELDS, data=str(file)), {"data_dir": ""})
+    used = {"train": problem.train, "valid": problem.valid, **problem.test}
+    for name, chords in json.loads(file.read_text()).items():
+        for one, other in zip(used[name].data, padded(chords), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("lowest", "highest", "room"), [(3, 60, 3), (30, 82, 5), (0, 87, 0)])
+def test_a_piece_is_transposed_as_far_as_the_keyboard_goes(lowest, highest, room):
+    notes = np.zeros((2, 4, 88), np.uint8)
+    notes[0, 1, lowest] = notes[1, 2, highest] = 1
+    rolls = Rolls(notes, np.array([4, 4], np.int32))
+    check_room(make_config(settings.FIELDS, transpose=room), rolls)
+    with pytest.raises(ConfigError, match=f"room for {room} semitones"):
+        check_room(make_config(settings.FIELDS, transpose=room + 1), rolls)

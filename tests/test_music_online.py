@@ -10,11 +10,12 @@ import pytest
 from scipy import stats
 
 from lstm_jax.config import ConfigError, make_config
-from lstm_jax.music.frames import frame_nll, likelihood_of, next_frames
+from lstm_jax.music.frames import Likelihood, frame_nll, likelihood_of, next_frames
 from lstm_jax.music.odyssey import FREE_FIELDS, _groups
 from lstm_jax.music.online import (
     DIVERGED,
     EXHAUSTED,
+    STATUS_NAMES,
     STOPPED,
     Hyper,
     hidden_axes,
@@ -28,13 +29,15 @@ from lstm_jax.music.online import (
 from lstm_jax.music.protocol import (
     AXES,
     ODYSSEY_FIELDS,
+    SEARCHED,
+    Setting,
     groups_of,
     initial_weights,
     maker,
     program_size,
     settings_of,
 )
-from lstm_jax.music.search import TRIALS, Data, load_trials, run_group
+from lstm_jax.music.search import TRIALS, Data, _record, _start, load_trials, run_group
 from tests.generators import assert_default_generator_is_of_no_concern
 from tests.oracles.cells.lstm import lstm as lstm_oracle
 from tests.tolerances import FALSE_ALARM_RATE
@@ -280,3 +283,73 @@ def test_a_search_that_is_stopped_ends_with_the_same_records(tmp_path):
 
     assert lines(parts) == lines(whole) and len(lines(whole)) == 3
     assert "num_epochs" not in FREE_FIELDS
+
+
+# ---- what is drawn anew
+
+
+def test_order_and_noise_are_of_each_epoch_and_piece():
+    """Descent by plain updates; the numbers are those of the epoch's key, folded with the piece."""
+    net, rate, noise = maker("V")(4), 2e-2, 0.7
+    state = run(rate=rate, momentum=0.0, noise=noise, epochs=2)[-1]
+    train, params = pieces(*rolls(), num_classes=2), initial_weights(net, (3,))
+
+    def loss(params, xs, ys, valid):
+        return jnp.where(valid, frame_nll(net_inputs(net)(params, xs), ys), 0.0).sum()
+
+    grad, orders = jax.jit(jax.grad(loss)), []
+    for epoch in range(2):
+        key_order, key_noise = jax.random.split(jax.random.fold_in(jax.random.key(5), epoch))
+        orders.append(jax.random.permutation(key_order, 6).tolist())
+        for n in orders[-1]:
+            roll = train.notes[n, : train.bounds[train.classes[n]]]
+            xs, ys, valid = next_frames(roll, train.lengths[n])
+            own = jax.random.normal(jax.random.fold_in(key_noise, n), xs.shape)
+            g = grad(params, xs + noise * own, ys, valid)
+            params = jax.tree.map(lambda w, g: w - np.float32(rate) * np.asarray(g), params, g)
+    assert orders[0] != orders[1]
+    for a, b in zip(*map(jax.tree.leaves, (state.params, params)), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def a_setting(variant="V", trial=0):
+    given = {name: field.default for name, field in SEARCHED.items()}
+    return Setting(variant, trial, given | {"hidden_size": 3})
+
+
+def test_every_trial_begins_with_weights_and_a_key_of_its_own():
+    """Of its seed, its variant and its number; and with its own settings in the shared program."""
+    starts = []
+    for variant in ("V", "NIAF"):  # of the same shapes
+        make = maker(variant)
+        net = make(4)
+        for trial, seed in ((0, 0), (1, 0), (0, 1)):
+            starts.append(_start(a_setting(variant, trial), make, net, seed))
+    for of in (lambda s: s.key, lambda s: s.params.cell.w_z, lambda s: s.params.readout.v):
+        assert len({np.asarray(of(start)).tobytes() for start in starts}) == len(starts)
+    hyper, values = starts[0].hyper, a_setting().values
+    assert {name: float(getattr(hyper, name)) for name in values} == pytest.approx(values)
+
+
+def test_a_record_is_of_the_weights_of_the_best_epoch():
+    make = maker("V")
+    fresh = _start(a_setting(), make, make(4), 0)
+    state = fresh._replace(
+        best=jax.tree.map(np.ones_like, fresh.params),
+        epoch=np.int32(9),
+        best_epoch=np.int32(4),
+        status=np.int32(STOPPED),
+    )
+    parts = Data(*((None, np.array(lengths)) for lengths in ([2, 3], [4], [5, 8])))
+
+    def measure(params, notes, lengths):
+        assert (np.asarray(params.cell.w_z) == 1).all()
+        return Likelihood(np.float64(lengths) ** 2, lengths)
+
+    record = _record(a_setting(), make, state, measure, parts)
+    assert [record[f"{part}_nll"] for part in Data._fields] == [2.6, 4.0, round(89 / 13, 6)]
+    assert record["test_nll_per_piece"] == 6.5
+    assert (record["epochs"], record["best_epoch"]) == (9, 4)
+    assert record["status"] == STATUS_NAMES[STOPPED]
+    # 3 cells: 4 (88 + 3 + 1) 3 and three peepholes each, 88 output units of 3 + 1
+    assert record["num_weights"] == 4 * 92 * 3 + 9 + 88 * 4

@@ -444,3 +444,14 @@ def test_a_row_with_a_bound_in_the_short_tables():
     cited = table("Table 1").rows[2].paper
     text = comparison_markdown([(cited, summarize(make_records("t1-rcc", [9_000])), {})])
     assert r"- \| -" in text and "nan" not in text
+
+
+def test_wrong_predictions_are_those_of_a_solved_trial():
+    """3 in each of the two that were solved, of 10 that were run."""
+    found = cells(grids.published_grid(table("Table 7")), "t7-t500")
+    assert found["wrong predictions"] == "0 of 2,560 | 3.0 of 2,560"
+
+
+def test_the_headline_counts_the_nets_of_the_papers_size():
+    """Of the rows that were run; the one of Table 4 says of itself no number."""
+    assert "4 of 5 have the paper's number of weights." in grids.headline(make_tables())

@@ -13,6 +13,7 @@ import pytest
 from lstm_jax.curves import Curves
 from lstm_jax.lanes import Lanes, lane_mesh
 from lstm_jax.runner import run_trials
+from lstm_jax.trial import Evaluation
 from tests.engine import make_small_trial
 
 NUM_TRIALS, CHUNK = 20, 25
@@ -315,3 +316,33 @@ def test_two_devices_equal_one(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0 and done.stdout.strip() == "same", done.stderr[-3000:]
+
+
+def test_a_record_is_the_evaluation_of_the_trials_own_weights_by_its_own_key_and_number():
+    trial = make_small_trial(CAP, 6, 0.15)
+
+    def evaluate(params, key, num_test, number):
+        bias = params.readout.b[0]
+        return Evaluation(num_test - number, bias + jax.random.uniform(key), bias)
+
+    records, finals, _ = run(trial._replace(evaluate=evaluate), num_trials=3, num_lanes=2)
+    for n, record in enumerate(records):
+        bias, key = finals[n].params.readout.b[0], trial.test_key(finals[n])
+        assert record.num_wrong == 32 - n and record.max_test_error == pytest.approx(bias)
+        mean = float(bias + jax.random.uniform(key))
+        assert record.mean_test_error == pytest.approx(mean, abs=1e-6)
+
+
+def test_a_batch_counts_as_its_sequences_and_a_chunks_error_is_their_mean():
+    """Chunks of 40 sequences, four points of the curve."""
+    seen = []
+    trial = make_small_trial(CAP, 6, 0.15, 4)
+    _, _, curves = run(
+        trial, num_trials=4, chunk=10, on_chunk=lambda progress, _: seen.append(progress)
+    )
+    assert [progress.step for progress in seen] == [40 * (k + 1) for k in range(len(seen))]
+    for n, curve in curves.items():
+        whole = np.reshape(curve[: len(curve) // 4 * 4], (-1, 4)).mean(axis=1)
+        told = [progress.errors[n] for progress in seen if n in progress.errors]
+        np.testing.assert_allclose(told[: len(whole)], whole, rtol=1e-5)
+    assert any(len(curve) >= 4 for curve in curves.values())

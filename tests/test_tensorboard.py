@@ -293,3 +293,14 @@ def test_a_file_in_the_way(tmp_path):
     (tmp_path / "tb").write_text("")
     with pytest.raises(OSError):
         RunBoard(tmp_path / "tb", "t100", 2)
+
+
+def test_the_share_solved_is_of_the_trials_that_have_ended(tmp_path):
+    """Of a run in its middle: those that still run are neither solved nor not."""
+    with RunBoard(tmp_path, "t100", 50) as board:
+        board.log_trial(SOLVED)
+        board.log_trial(DIVERGED)
+        board.log_progress(90_000, errors=[0.1], num_running=48)
+    share = stats.binomtest(1, 2).proportion_ci(method="wilson")
+    for tag, value in (("share", 0.5), ("low", share.low), ("high", share.high)):
+        assert scalars(tmp_path, f"solved/{tag}") == {90_000: pytest.approx(value)}

@@ -12,8 +12,16 @@ from lstm_jax.cells import lstm97
 from lstm_jax.gradients import bptt, traces
 from lstm_jax.network import network
 from lstm_jax.readout import readout
-from lstm_jax.stopping import consecutive_correct
-from lstm_jax.trial import DIVERGED, EXHAUSTED, RUNNING, SOLVED, Hyper, make_trial
+from lstm_jax.stopping import Outcome, consecutive_correct, mean_error_below
+from lstm_jax.trial import (
+    DIVERGED,
+    EXHAUSTED,
+    RUNNING,
+    SOLVED,
+    Hyper,
+    _fold_outcomes,
+    make_trial,
+)
 from lstm_jax.unroll import unroll
 from tests.engine import LIMIT, make_network, make_small_trial, make_task
 from tests.oracles import stopping as oracle
@@ -312,3 +320,70 @@ def test_float32_throughout():
     for leaf in jax.tree.leaves((state.params, state.opt_state)):
         assert leaf.dtype in (np.float32, np.int32)
     assert_close(state.opt_state.hyperparams["learning_rate"], np.float32(RATE))
+
+
+def test_a_trial_is_tested_on_the_sequences_of_its_number_and_each_counts_once():
+    """A net of zeros answers 0; so is the target, but of the last one, where it is the trial's.
+
+    They are more than go side by side, and no multiple of that.
+    """
+    net, task = make_network(), make_task()
+
+    def test(key, number, trial=0):
+        target = jnp.where(number == 149, trial, 0)
+        return task.sample(key)._replace(targets=jnp.full(1, target, jnp.float32))
+
+    trial = make_trial(
+        net, task._replace(test=test), traces(net, "end"), consecutive_correct(1), optax.sgd,
+        max_sequences=1,
+    )  # fmt: skip
+    zeros = jax.tree.map(jnp.zeros_like, net.init(jax.random.key(0)))
+    found = jax.jit(trial.evaluate, static_argnums=2)(zeros, jax.random.key(1), 150, 3)
+    assert (found.num_wrong, found.max_error) == (1, 3.0)
+    assert found.mean_error == pytest.approx(3 / 150)
+
+
+def test_a_batch_goes_on_with_the_sequence_after_the_last():
+    """Sequences 4 to 7 in the second batch of four: none is seen twice."""
+    states, errors = run(3, 2, batch_size=4)
+    answer = jax.jit(traces(make_network(), "end"))
+    examples = [compiled_sample()(np.int32(3), np.int32(s)) for s in range(4, 8)]
+    expected = [abs(answer(states[1].params, e)[0][0] - e.targets[0]) for e in examples]
+    np.testing.assert_allclose(errors[1], expected, rtol=1e-4)
+
+
+def test_the_criterion_may_be_met_by_the_very_last_sequence():
+    net, task = make_network(), make_task()
+    task = task._replace(correct=lambda outputs, example: jnp.bool_(True))
+    trial = make_trial(
+        net, task, traces(net, "end"), consecutive_correct(2), optax.sgd, max_sequences=2
+    )
+    hyper = Hyper(np.float32(0.1), np.float32(1.0))
+    state = jax.jit(trial.init)(jax.random.key(ROOT), np.int32(0), hyper)
+    update = jax.jit(trial.update)
+    for tick in range(3):
+        state, _ = update(state, np.int32(tick))
+    assert (state.status, state.sequences) == (SOLVED, 2)
+
+
+def test_a_window_of_errors_goes_through_batches_sequence_by_sequence():
+    """Windows longer and shorter than the batch, a clock that does not begin at zero."""
+    batch, rng = 4, np.random.default_rng(5)
+    ends = set()
+    for window in (3, 6):
+        rule = mean_error_below(0.25, window)
+        fold = jax.jit(lambda stop, errors, clock, rule=rule: _fold_outcomes(
+            rule, stop, Outcome(errors, errors**2, errors < 0.25), clock))  # fmt: skip
+        for _ in range(12):
+            errors = np.float32(rng.uniform(0, 1, 40) * np.geomspace(1, 0.4, 40))
+            means = np.convolve(np.float64(errors), np.full(window, 1 / window), "valid")
+            expected = window + int(np.flatnonzero(means < 0.25)[0])
+            stop, count, clock = rule.init(), 0, int(rng.integers(0, 1000))
+            for number, some in enumerate(errors.reshape(-1, batch)):
+                stop, done, used = fold(stop, some, np.int32(clock + number))
+                count += int(used)
+                if done:
+                    break
+            assert count == expected
+            ends.add(count % batch)
+    assert len(ends) > 2

@@ -543,3 +543,11 @@ def test_wrappers_in_wrappers(float64):
         expected.append(y)
     assert_close(ys, np.array(expected))
     assert_close(state.cell, now)
+
+
+def test_layer_norm_starts_with_the_cells_own_weights_in_the_range_asked_for():
+    base, key = CELLS["lstm"](2, 3), jax.random.key(0)
+    for given in ((), (0.01,)):
+        wrapped, plain = layer_norm(base).init(key, *given).cell, base.init(key, *given)
+        for one, other in zip(*map(jax.tree.leaves, (wrapped, plain)), strict=True):
+            np.testing.assert_array_equal(one, other)
