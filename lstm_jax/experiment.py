@@ -26,7 +26,7 @@ from lstm_jax.readings import Reading, describe_reading
 from lstm_jax.record.archive import plain, write_whole
 from lstm_jax.record.opening import CONFIG, SHARES, require_settings
 from lstm_jax.record.refusal import refuse
-from lstm_jax.record.since import DATA_HASHES
+from lstm_jax.record.since import HASHES
 from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, deal, opened_rows, say, stop_signals
 from lstm_jax.shares import FLAG, Share, share_given
 from lstm_jax.side_by_side import run_rows
@@ -173,7 +173,7 @@ def config_on_file(fields: Fields, workdir: Path) -> Config | None:
     path = workdir / CONFIG
     try:
         values = json.loads(path.read_text())
-        own = {k: v for k, v in values.items() if k not in DATA_HASHES}
+        own = {k: v for k, v in values.items() if k not in HASHES}
         tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
         return make_config(fields, **tuples)
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Cells that are not of this package: in a file of the user's, or in an installed distribution."""
 
 import hashlib
+import json
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any, cast
 import jax
 
 from lstm_jax.cells import CELLS, Cell
-from lstm_jax.config.fields import no_such
+from lstm_jax.config.fields import Config, no_such
 
 GROUP = "lstm_jax.cells"
 """The entry points of this group are cells: ``[project.entry-points."lstm_jax.cells"]``."""
@@ -128,6 +129,24 @@ def source_hash(name: str) -> str | None:
     if not is_file(name):
         return None
     return hashlib.sha256(_path_of(name)[0].read_bytes()).hexdigest()
+
+
+def settings_with_cell(config: Config) -> dict[str, Any]:
+    """The settings of a run as its folder keeps them: with the hash of its cell's own file.
+
+    Another text of the file is another cell, and its trials are not to be mixed with these.
+
+    Raises:
+      ValueError: as `source_hash`.
+
+    Example:
+      >>> from configs.adding import get_config
+      >>> settings_with_cell(get_config("t100"))["cell"]
+      'lstm97'
+    """
+    settings = json.loads(config.to_json())
+    own = source_hash(settings["cell"])
+    return settings | ({"sha256_of_cell": own} if own else {})
 
 
 def functions_of(module: ModuleType) -> list[str]:

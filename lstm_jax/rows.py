@@ -24,7 +24,7 @@ from lstm_jax.keeping import WeightKeeper
 from lstm_jax.lanes import Snapshot, lane_mesh
 from lstm_jax.network import num_weights
 from lstm_jax.plan import BLOCK, plan, vector_of
-from lstm_jax.plugins import source_hash
+from lstm_jax.plugins import settings_with_cell
 from lstm_jax.progress import ProgressLine, print_above
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import OF_TRIALS
@@ -106,7 +106,7 @@ def open_row(path: Path, row: Row, *, free_fields: Sequence[str] = FREE_FIELDS) 
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
     return RunFolder.open(
         path,
-        json.loads(row.config.to_json()),
+        settings_with_cell(row.config),
         row.name,
         free_fields=free_fields,
         report=say,
@@ -141,11 +141,14 @@ def opened_rows(
     def opened(folder: Path, row: Row) -> RunFolder:
         return open_row(folder / row.name if apart else folder, row, free_fields=free_fields)
 
+    parts = share_folders(workdir) if share.is_whole else []
+    for path in parts:  # before anything is made
+        if (path / CONFIG).exists() == apart:
+            none = f"holds no run (no {CONFIG}): a share of several rows, or half a copy"
+            refuse(path, f"{'is a share of one row alone' if apart else none}; take it away")
     with ExitStack() as stack:
         folders = [stack.enter_context(opened(share.workdir(workdir), row)) for row in rows]
-        for path in share_folders(workdir) if share.is_whole else ():
-            if apart and (path / CONFIG).exists():
-                refuse(path, "is a share of one row alone, not of these; take it away")
+        for path in parts:
             for row, folder in zip(rows, folders, strict=True):
                 if not (path / row.name if apart else path).is_dir():
                     continue  # its share has none of the row's trials
@@ -241,9 +244,7 @@ def _train(
 ) -> None:
     config, trial = row.config, row.built.trial
     layout = plan(row.built, config, int(mesh.devices.size), len(row.numbers))
-    own = source_hash(config.cell)
     folder.write_provenance(
-        **({"cell_sha256": own} if own else {}),
         device_kind=mesh.devices.flat[0].device_kind,
         num_devices=layout.num_devices,
         command=["python", *sys.orig_argv[1:]],

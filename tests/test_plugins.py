@@ -1,14 +1,23 @@
 """Cells from files and from installed distributions, and what is said where there is none."""
 
 import hashlib
+import json
 import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
+from configs.adding import FIELDS as ADDING
+from configs.char_lm import FIELDS as CHAR_LM
 from lstm_jax import plugins
+from lstm_jax.build import build_trial
 from lstm_jax.cells import CELLS
+from lstm_jax.config import make_config
+from lstm_jax.fitting.command import open_folder
 from lstm_jax.plugins import find_cell, find_oracle, source_hash
+from lstm_jax.record.refusal import RunFolderError
+from lstm_jax.rows import Row, open_row
 
 FILE = """
 from lstm_jax import lstm
@@ -182,3 +191,34 @@ def test_the_hash_of_a_file_is_that_of_its_text(write):
     write(FILE + "# changed\n")
     assert source_hash(given) != before
     assert source_hash("lstm") is None
+
+
+def open_trials(path, cell):
+    config = make_config(ADDING, cell=cell, gradient_rule="bptt")
+    return open_row(path, Row("t100", config, build_trial(config), None, ""))
+
+
+def open_fit(path, cell):
+    problem = SimpleNamespace(identity={"sha256_of_text": "4e1f"})
+    return open_folder(path, "warpeace", make_config(CHAR_LM, cell=cell), problem)
+
+
+@pytest.mark.parametrize("opened", [open_trials, open_fit])
+def test_a_run_goes_on_with_the_text_of_its_cell_alone(opened, write, tmp_path):
+    """A comment more is another text, for nobody reads it here."""
+    own, folder = f"{write(FILE)}:mine", tmp_path / "run"
+    opened(folder, own).close()
+    file = folder / "config.json"
+    kept = json.loads(file.read_text())
+    said = kept["config"].pop("sha256_of_cell")
+    assert said == hashlib.sha256(FILE.encode()).hexdigest()
+    file.write_text(json.dumps(kept))  # as an earlier version wrote it
+    opened(folder, own).close()
+    assert json.loads(file.read_text())["config"]["sha256_of_cell"] == said
+    write(FILE + "# changed\n")
+    with pytest.raises(RunFolderError, match="holds a different run: sha256_of_cell is"):
+        opened(folder, own)
+    write(FILE)
+    opened(folder, own).close()
+    opened(tmp_path / "other", "lstm").close()
+    assert "sha256_of_cell" not in (tmp_path / "other" / "config.json").read_text()

@@ -298,13 +298,21 @@ def test_a_picture_without_a_shares_trials_does_not_outlive_a_kill(tmp_path, mon
     assert numbers_in(tmp_path) == [0, 1] and not (tmp_path / PICTURE).exists()
 
 
-def test_a_share_of_one_row_is_none_of_several(tmp_path):
-    made(tmp_path / "shares/1-of-2", {0: 10})
+@pytest.mark.parametrize(
+    ("place", "apart", "said"),
+    [
+        ("shares/1-of-2", True, "1-of-2 is a share of one row alone; take it away"),
+        ("shares/1-of-2/t100", False, "1-of-2 holds no run .no config.json.: a share of several"),
+    ],
+)
+def test_a_share_of_one_row_is_none_of_several(tmp_path, place, apart, said):
+    made(tmp_path / place, {0: 10})
     with (
-        pytest.raises(RunFolderError, match="1-of-2 is a share of one row alone"),
-        opened_rows([], tmp_path),
+        pytest.raises(RunFolderError, match=said),
+        opened_rows([], tmp_path, apart=apart),
     ):
         pass
+    assert [path.name for path in tmp_path.iterdir()] == ["shares"]
 
 
 def test_an_exported_row_names_the_machine_that_trained_it():

@@ -1,6 +1,5 @@
 """From a command line to a report: runs the rows of an experiment on data, and resumes them."""
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from lstm_jax.fitting.loop import fit
 from lstm_jax.fitting.problem import Fitted, Problem
 from lstm_jax.fitting.start import WeightsError, start_weights
 from lstm_jax.network import num_weights
+from lstm_jax.plugins import settings_with_cell
 from lstm_jax.progress import LiveLine
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
@@ -182,7 +182,7 @@ def open_folder(
     path: Path, name: str, config: Config, problem: Any, unit: str = "epoch"
 ) -> RunFolder:
     """The run folder of a row, new or resumed; RunFolderError where it cannot be used."""
-    settings = json.loads(config.to_json()) | dict(problem.identity)
+    settings = settings_with_cell(config) | dict(problem.identity)
     return RunFolder.open(
         path,
         settings,

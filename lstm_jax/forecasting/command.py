@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from lstm_jax.forecasting.problem import (
 )
 from lstm_jax.forecasting.running import NETWORK, run_origins
 from lstm_jax.forecasting.scores import attainable_share, compare, coverage, score
+from lstm_jax.plugins import settings_with_cell
 from lstm_jax.record import RunFolder
 from lstm_jax.record.counted import counted_by
 from lstm_jax.report.pictures import png_of
@@ -132,7 +132,7 @@ def _run_rows(rows: Sequence[tuple[Config, Forecasting]], workdir: Path) -> int:
         folders = []
         for config, problem in rows:
             path = workdir / problem.name if len(rows) > 1 else workdir
-            settings = json.loads(config.to_json()) | {"sha256_of_values": problem.identity}
+            settings = settings_with_cell(config) | {"sha256_of_values": problem.identity}
             folders.append(
                 opened.enter_context(
                     RunFolder.open(

@@ -19,7 +19,7 @@ from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
 from lstm_jax.record.opening import held_folder
 from lstm_jax.record.refusal import differences
-from lstm_jax.record.since import DATA_HASHES
+from lstm_jax.record.since import HASHES
 from lstm_jax.rows import INTERRUPTED, say, stop_signals
 from lstm_jax.tables import format_duration
 
@@ -69,7 +69,7 @@ def search(search: Search, argv: Sequence[str]) -> int:
     page_only = command_line.extra["report"]
     with refusals():
         if page_only:
-            free = (*FREE_FIELDS, *DATA_HASHES)
+            free = (*FREE_FIELDS, *HASHES)
             config = config_of_page(search.fields, command_line, workdir, "search", free)
         settings = settings_of(config)
         if command_line.dry_run:

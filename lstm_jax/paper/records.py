@@ -271,12 +271,14 @@ def _near(path: Path) -> Path:
 
 
 def _without_places(command: Sequence[str]) -> str:
-    """A command as it would be typed in the checkout: no folders of this machine.
+    """A command as it would be typed in the checkout: no folders, and no share, of this machine.
 
     >>> _without_places(["python", "-m", "experiments.paper1997", "--trials=2", "--workdir=/a/b"])
     'python -m experiments.paper1997 --trials=2'
+    >>> _without_places(["python", "-m", "experiments.paper1997", "--share=2/4", "--trials=2"])
+    'python -m experiments.paper1997 --trials=2'
     """
-    text = re.sub(r"\s--workdir[= ]\S+", "", " ".join(command))
+    text = re.sub(r"\s--(workdir|share)[= ]\S+", "", " ".join(command))
     return re.sub(r"(?<!\S)(--\w+=)?/\S*/", r"\1", text)
 
 

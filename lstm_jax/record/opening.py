@@ -10,7 +10,7 @@ from typing import Any
 
 from lstm_jax.record.archive import beside, pretty, write_all, write_whole
 from lstm_jax.record.refusal import differences, from_json, reason, refuse, writing
-from lstm_jax.record.since import DATA_HASHES, completed
+from lstm_jax.record.since import HASHES, completed
 
 try:
     import fcntl
@@ -188,7 +188,7 @@ def settle_config(path: Path, config: dict[str, Any], row: str, free: Sequence[s
     new = fixed(row, config)
     if old != new:
         refuse(path, f"holds a different run: {differences(old, new)}; give another --workdir")
-    hashes = {name: config[name] for name in DATA_HASHES if name in config}
+    hashes = {name: config[name] for name in HASHES if name in config}
     if not hashes.keys() <= there["config"].keys():
         # Of an earlier version: what it goes on with is known from now on.
         write_whole(file, pretty(there | {"config": there["config"] | hashes}))

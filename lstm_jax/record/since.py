@@ -11,8 +11,9 @@ BEFORE: Mapping[str, Any] = {
 }
 """A further setting of trials gets its line here; without it older records are no longer found."""
 
-DATA_HASHES = ("sha256_of_sentences", "sha256_of_signals", "sha256_of_pieces")
-"""Of the data. Records from before do not tell theirs, and are taken to be of the data at hand."""
+HASHES = ("sha256_of_sentences", "sha256_of_signals", "sha256_of_pieces", "sha256_of_cell")
+"""Of the data, and of the file of a cell of one's own. Records from before do not tell theirs, and
+are taken to be of what is at hand."""
 
 
 def completed(settings: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,5 +28,5 @@ def completed(settings: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     >>> completed({"texts": 9}, {"texts": 9, "sha256_of_sentences": "4e1f"})
     {'sha256_of_sentences': '4e1f', 'texts': 9}
     """
-    since = dict(BEFORE) | {name: now[name] for name in DATA_HASHES if name in now}
+    since = dict(BEFORE) | {name: now[name] for name in HASHES if name in now}
     return {name: value for name, value in since.items() if name in now} | dict(settings)
