@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -353,3 +354,17 @@ def test_a_record_is_of_the_weights_of_the_best_epoch():
     assert record["status"] == STATUS_NAMES[STOPPED]
     # 3 cells: 4 (88 + 3 + 1) 3 and three peepholes each, 88 output units of 3 + 1
     assert record["num_weights"] == 4 * 92 * 3 + 9 + 88 * 4
+
+
+def test_the_settings_of_the_published_search_are_drawn_again():
+    """Each trial on file has the settings that its number stands for now."""
+    folder = Path(__file__).parents[1] / "results/music/odyssey"
+    kept = json.loads((folder / "config.json").read_text())
+    own = {name: kept[name] for name in ODYSSEY_FIELDS}  # the others say of which data
+    own = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}
+    settings = settings_of(make_config(ODYSSEY_FIELDS, **own))
+    lines = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
+    assert len(lines) == 82
+    for line in lines:
+        drawn = settings[line["variant"]][line["trial"]].values
+        assert {name: drawn[name] for name in line["values"]} == line["values"]
