@@ -27,7 +27,8 @@ from lstm_jax.record.archive import plain, write_whole
 from lstm_jax.record.opening import CONFIG, SHARES, require_settings
 from lstm_jax.record.refusal import refuse
 from lstm_jax.record.since import HASHES
-from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, deal, opened_rows, say, stop_signals
+from lstm_jax.row_shares import deal, opened_rows
+from lstm_jax.rows import FREE_FIELDS, INTERRUPTED, Row, say, stop_signals
 from lstm_jax.shares import FLAG, Share, share_given
 from lstm_jax.side_by_side import run_rows
 from lstm_jax.tables import Entry, PaperRow, comparison_markdown, comparison_table

@@ -55,6 +55,7 @@ SHELL = (
     "inspect",
     "shares",
     "rows",
+    "row_shares",
     "side_by_side",
     "report",
     "interop",

@@ -17,7 +17,8 @@ from lstm_jax.record import RunFolder
 from lstm_jax.record.reading import read_run
 from lstm_jax.record.refusal import RunFolderError
 from lstm_jax.record.weights import WeightLog, read_weights
-from lstm_jax.rows import PICTURE, Row, deal, opened_rows
+from lstm_jax.row_shares import deal, opened_rows
+from lstm_jax.rows import PICTURE, Row
 from lstm_jax.shares import Share, gather, share_of
 
 SMALL = [
@@ -292,7 +293,7 @@ def test_a_picture_without_a_shares_trials_does_not_outlive_a_kill(tmp_path, mon
     def killed(message):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lstm_jax.rows.say", killed)
+    monkeypatch.setattr("lstm_jax.row_shares.say", killed)
     with pytest.raises(KeyboardInterrupt), opened_rows([row], tmp_path, apart=False):
         pass
     assert numbers_in(tmp_path) == [0, 1] and not (tmp_path / PICTURE).exists()

@@ -31,7 +31,8 @@ from lstm_jax.progress import print_above
 from lstm_jax.record.refusal import refuse, writing
 from lstm_jax.report import results_table_markdown, write_report
 from lstm_jax.report.grids import own_rows
-from lstm_jax.rows import FREE_FIELDS, Row, deal, opened_rows, say, stop_signals
+from lstm_jax.row_shares import deal, opened_rows
+from lstm_jax.rows import FREE_FIELDS, Row, say, stop_signals
 from lstm_jax.side_by_side import devices_each, run_rows
 from lstm_jax.tables import Entry, format_count, format_duration, format_paper_mean, format_ratio
 
