@@ -205,8 +205,7 @@ def _run_rows(rows: Sequence[Row], workdir: Path, share: Share, *, apart: bool) 
     if len(entries) < len(rows):
         return interrupted(own)
     if rows:
-        folders = [own / row.name if apart else own for row in rows]
-        _show([entries[row.name] for row in rows], own, folders)
+        _show([entries[row.name] for row in rows], own, [folder.path for folder in folders])
     say_share(share, workdir, sum(len(row.numbers) for row in rows), "trials")
     return 0
 

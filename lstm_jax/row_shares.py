@@ -65,8 +65,11 @@ def opened_rows(
       RunFolderError: for a folder that cannot be used, a share's included.
     """
 
+    def place(folder: Path, row: Row) -> Path:
+        return folder / row.name if apart else folder
+
     def opened(folder: Path, row: Row) -> RunFolder:
-        return open_row(folder / row.name if apart else folder, row, free_fields=free_fields)
+        return open_row(place(folder, row), row, free_fields=free_fields)
 
     parts = share_folders(workdir) if share.is_whole else []
     for path in parts:  # before anything is made
@@ -77,7 +80,7 @@ def opened_rows(
         folders = [stack.enter_context(opened(share.workdir(workdir), row)) for row in rows]
         for path in parts:
             for row, folder in zip(rows, folders, strict=True):
-                if not (path / row.name if apart else path).is_dir():
+                if not place(path, row).is_dir():
                     continue  # its share has none of the row's trials
                 with opened(path, row) as part:
                     run = read_run(part.path)
