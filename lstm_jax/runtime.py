@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_jax import stored_programs
+
 SMALL_WHILE = "xla_cpu_small_while_loop_byte_threshold"
 NO_UNROLLING = "xla_cpu_disable_loop_unrolling"
 FEWER_KERNELS = "xla_cpu_use_multi_output_fusion"
@@ -199,6 +201,7 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
     XLA reads its flags once, when the first array is made, so this has to come first. The
     settings suit networks of tens of units; from about 64 hidden units on, where a step is a
     matrix product, leave `small` out: products and threads of a library stay out of such loops.
+    JAX's cache of compiled programs gets its entries whole from then on (`stored_programs`).
 
     Args:
       num_devices, small: as for `settings`.
@@ -233,6 +236,7 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
             os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 
+    stored_programs.write_whole()
     if _has_computed():  # in a notebook, say: what XLA and JAX have read stands, and is on record
         made = [s for s in made if not _is_flag(s) and s.name != DEVICES]
         os.environ.update({name: value for name, value in before.items() if value is not None})
