@@ -42,6 +42,7 @@ def machine(module: str) -> dict[str, Any]:
             about["versions"][name] = None
     return about | {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "design": _design(),
         "cores": len(available_cores()),
         "isa": _isa(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -51,15 +52,18 @@ def machine(module: str) -> dict[str, Any]:
 
 
 def kind(about: Mapping[str, Any]) -> str:
-    """The kind of machine that a record's name carries: cores, vectors and who made the processor.
+    """The kind of machine that a record's name carries: cores, vectors, the processor's design.
 
-    Of figures that were taken on a GPU it is the GPU's name.
+    Borrowed machines do not tell by the processor's name: two designs, three times apart in speed,
+    both say "AMD EPYC". Of figures that were taken on a GPU it is the GPU's name.
 
     Example:
       >>> kind({"cores": 2, "isa": "avx512", "cpu": "Intel(R) Xeon(R) Processor"})
       '2-core-avx512-intel'
       >>> kind({"cores": 4, "isa": "avx2", "cpu": "12th Gen Intel(R) Core(TM) i7-1260P"})
       '4-core-avx2-intel'
+      >>> kind({"cores": 2, "isa": "avx512", "cpu": "AMD EPYC", "design": "family25"})
+      '2-core-avx512-amd-family25'
       >>> kind({"device": {"platform": "gpu", "kind": "NVIDIA H200"}})
       'nvidia-h200'
     """
@@ -67,8 +71,8 @@ def kind(about: Mapping[str, Any]) -> str:
     if device.get("platform", "cpu") != "cpu":
         return re.sub(r"[^a-z0-9]+", "-", device["kind"].lower()).strip("-")
     maker = re.search(r"intel|amd|apple|ampere|arm", about["cpu"].lower())
-    name = f"{about['cores']}-core-{about['isa']}"
-    return f"{name}-{maker[0]}" if maker else name
+    parts = [f"{about['cores']}-core", about["isa"], maker and maker[0], about.get("design")]
+    return "-".join(part for part in parts if part)
 
 
 def headline(about: Mapping[str, Any]) -> str:
@@ -125,7 +129,16 @@ def whole(low: int, high: int):
 def _cpuinfo(field: str) -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), "")
+    pairs = (line.partition(":")[::2] for line in lines)
+    return next((value.strip() for name, value in pairs if name.strip() == field), "")
+
+
+def _design() -> str | None:
+    """What tells a maker's designs apart: of AMD's the family, of Intel's the model."""
+    vendor = _cpuinfo("vendor_id")
+    if vendor == "AuthenticAMD":
+        return "family" + _cpuinfo("cpu family")
+    return "model" + _cpuinfo("model") if vendor == "GenuineIntel" else None
 
 
 def _isa() -> str:

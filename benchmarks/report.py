@@ -39,6 +39,8 @@ of a second at a time; a figure is the median over turns of the median call.
 - Ours has the settings of `lstm_jax.runtime` and its batch spread over one CPU device a core;
   PyTorch one thread a core; JAX libraries one device with XLA's own threads and no flags, as their
   users run them, and Flax once more with its batch spread as ours is.
+- A machine is named by cores, vectors and the design of its processor: AMD's family 26 is Zen 5,
+  with AVX-512 family 25 is Zen 4; Intel's model 207 is Emerald Rapids.
 """
 
 
