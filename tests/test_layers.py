@@ -35,6 +35,7 @@ PURE = (
     "trial",
 )
 SHELL = (
+    "stored_programs",
     "runtime",
     "config",
     "data",
