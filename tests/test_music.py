@@ -27,6 +27,7 @@ from lstm_jax.music.odyssey import asks_for_search
 from lstm_jax.music.page import markdown, picture
 from lstm_jax.music.problem import build_problem, check_room
 from lstm_jax.music.sampling import sample_piece
+from lstm_jax.music.search import load_trials
 from lstm_jax.structures import layer, stack
 from lstm_jax.unroll import Structure
 from tests.generators import assert_default_generator_is_of_no_concern
@@ -289,6 +290,27 @@ def test_trials_of_two_files_of_pieces_do_not_end_in_one_table(tmp_path, monkeyp
         run(argv)
     file.unlink()
     assert run(report) == 0
+
+
+def test_trials_of_two_texts_of_a_cell_do_not_end_in_one_table(tmp_path, monkeypatch, capsys):
+    cell = tmp_path / "mine.py"
+    cell.write_text("from lstm_jax.cells import gru\n\n\ndef mine(D, H):\n    return gru(D, H)\n")
+    file, folder = own_file(tmp_path / "own.json"), tmp_path / "search"
+    monkeypatch.setattr(odyssey, "report", lambda *given: 0)
+    argv = ["--config=configs/music.py:odyssey", f"--config.data={file}", f"--workdir={folder}"]
+    argv += [f"--config.variants={cell}:mine", "--config.num_epochs=1", "--config.patience=1"]
+    argv += ["--config.axes=learning_rate=uniform:0.1:0.2,hidden_size=4"]
+    argv += ["--config.num_samples=1"]
+    assert run(argv) == run(argv) == 0
+    (line,) = load_trials(folder)
+    assert line["cell_sha256"] == hashlib.sha256(cell.read_bytes()).hexdigest()
+    cell.write_text(cell.read_text().replace("gru(D, H)", "gru(D, H, reset='before')"))
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        run(argv)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "cell_sha256" in said and said.count("\n") == 1
+    assert load_trials(folder) == [line]
 
 
 # ---- what a search shows

@@ -14,7 +14,7 @@ from lstm_jax.config import Config, Fields, parse_command_line, refusals
 from lstm_jax.experiment import config_of_page, this_command
 from lstm_jax.music.page import report
 from lstm_jax.music.problem import data_hash, load_parts
-from lstm_jax.music.protocol import Group, Setting, groups_of, program_size, settings_of
+from lstm_jax.music.protocol import Group, Setting, groups_of, hash_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
 from lstm_jax.record.opening import held_folder
@@ -99,16 +99,22 @@ def load_data(config: Config, data_dir: str) -> Data:
 def missing(
     settings: Mapping[str, Sequence[Setting]], trials: Sequence[Mapping[str, Any]]
 ) -> list[list[Setting]]:
-    """What is not on file yet. A trial on file with other settings is refused."""
-    on_file = {(line["variant"], line["trial"]): line["values"] for line in trials}
+    """What is not on file yet. A trial on file of other settings or another cell is refused."""
+    on_file = {(line["variant"], line["trial"]): line for line in trials}
     left = []
     for variant, own in settings.items():
+        file = hash_of(variant)
         for setting in own:
-            there = on_file.get((variant, setting.trial))
-            if there is not None and there != setting.values:
+            line = on_file.get((variant, setting.trial))
+            if line is None:
+                continue
+            there, here = dict(line["values"]), dict(setting.values)
+            if file and "cell_sha256" in line:  # older records do not say
+                there["cell_sha256"], here["cell_sha256"] = line["cell_sha256"], file
+            if there != here:
                 raise ValueError(
                     f"trial {setting.trial} of {variant} is on file with other settings "
-                    f"({differences(there, setting.values)}); give another --workdir"
+                    f"({differences(there, here)}); give another --workdir"
                 )
         left.append([s for s in own if (variant, s.trial) not in on_file])
     return left

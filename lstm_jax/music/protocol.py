@@ -15,7 +15,7 @@ from lstm_jax.ablation.design import cell_values
 from lstm_jax.config import Config, ConfigError, Field, Fields
 from lstm_jax.music.frames import NUM_PITCHES
 from lstm_jax.network import Network, network
-from lstm_jax.plugins import find_cell
+from lstm_jax.plugins import find_cell, source_hash
 from lstm_jax.readout import readout
 
 VARIANTS = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
@@ -121,6 +121,11 @@ def program_size(hidden_size: int) -> int:
         if hidden_size <= size:
             return size
     return -(-hidden_size // 32) * 32
+
+
+def hash_of(variant: str) -> str | None:
+    """SHA-256 of the file that a variant's cell is in; None for the library's own."""
+    return source_hash(cell_values(variant, 8)["cell"])
 
 
 def maker(variant: str) -> Callable[[int], Network]:

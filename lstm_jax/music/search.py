@@ -29,7 +29,7 @@ from lstm_jax.music.online import (
     pad,
     pieces,
 )
-from lstm_jax.music.protocol import Group, Setting, initial_weights, maker
+from lstm_jax.music.protocol import Group, Setting, hash_of, initial_weights, maker
 from lstm_jax.network import num_weights
 from lstm_jax.record.lines import append_line, load_lines
 
@@ -145,8 +145,10 @@ def _record(
     """The line of a finished trial: likelihoods are of the weights of the best epoch."""
     parts = {name: measure(state.best, *getattr(data, name)) for name in Data._fields}
     fresh = jax.eval_shape(make(setting.values["hidden_size"]).init, jax.random.key(0))
+    own = hash_of(setting.variant)
     return {
         "variant": setting.variant,
+        **({"cell_sha256": own} if own else {}),
         "trial": setting.trial,
         "values": setting.values,
         "num_weights": num_weights(fresh),
