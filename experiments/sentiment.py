@@ -66,7 +66,10 @@ def choose(sentences: Sentences, site: str) -> Sentences:
     if site == "all":
         return sentences
     if site not in sites:
-        raise ConfigError(f"config.site={site}: must be one of {', '.join(sites)}, all")
+        raise ConfigError(
+            f"config.site={site}: must be one of {', '.join(sites)}, all; for a file of your own "
+            "--config=configs/sentiment.py:all"
+        )
     at = [n for n, name in enumerate(sentences.sites) if name == site]
     return Sentences(tuple(sentences.texts[n] for n in at), sentences.labels[at], (site,) * len(at))
 

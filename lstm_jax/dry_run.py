@@ -43,11 +43,11 @@ def describe_row(
     per_device = layout.num_lanes // layout.num_devices
     turns = -(-num_trials // layout.num_lanes)  # how often the lanes are filled
     seconds_each = layout.ns_per_trial_step * 1e-9 * task.mean_length * per_device * turns
-    at_most = f"at most {format_duration(seconds_each * config.max_sequences)} to the cap of "
-    at_most += f"{config.max_sequences:,} sequences"
+    time = f"about {format_duration(seconds_each * config.max_sequences)} to the cap of "
+    time += f"{config.max_sequences:,} sequences"
     if paper is not None and math.isfinite(paper.num_sequences):
         expected = format_duration(seconds_each * paper.num_sequences)
-        at_most = f"about {expected} at the paper's {paper.num_sequences:,.0f} sequences, {at_most}"
+        time = f"about {expected} at the paper's {paper.num_sequences:,.0f} sequences, {time}"
 
     state = jax.eval_shape(
         lambda key, n: trial.init(key, n, _rates(config)), key, jax.ShapeDtypeStruct((), "int32")
@@ -63,7 +63,7 @@ def describe_row(
         f"  run       {num_trials} trials in {layout.num_lanes} lanes on "
         f"{layout.num_devices} devices, {layout.chunk} updates a call, kernel {built.kernel}",
         f"  memory    {per_lane * layout.num_lanes / 1e6:.1f} MB of lane state and sequences",
-        f"  time      {at_most}",
+        f"  time      {time}; at a nominal {layout.ns_per_trial_step:g} ns a trial-step",
     ]
     return "\n".join(lines)
 

@@ -14,6 +14,8 @@ VECTOR = BLOCK // 2
 and of one AVX-512 register. (24 lanes, one and a half of the latter, cost twice what 32 do.)"""
 NS_PER_TRIAL_STEP = {"lanes": 20.0, "vmap": 250.0}
 """Nominal cost per lane, time step and core; `python -m benchmarks.paper_scale` measures it."""
+NOMINAL = "by a nominal cost a step, without compiling; larger networks take several times that"
+"""What a time that rests on it is said with: it is of a network of 93 weights."""
 
 
 def choose_lanes(

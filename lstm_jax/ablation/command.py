@@ -28,7 +28,7 @@ from lstm_jax.config import (
 from lstm_jax.experiment import command_of, config_of_page, default_workdir, say_share
 from lstm_jax.group_runs import GroupKind, held_groups
 from lstm_jax.inspect.sessions import write_session
-from lstm_jax.plan import plan
+from lstm_jax.plan import NOMINAL, plan
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.opening import SHARES
 from lstm_jax.record.refusal import refuse
@@ -101,13 +101,13 @@ def _describe(groups: Sequence[Group], config: Config, workdir: Path) -> int:
         trials += group.num_trials
         print(
             f"{_name(group):44} {len(group.points):4} points {group.num_trials:5} trials  "
-            + ("done" if line else f"at most about {format_duration(seconds)}")
+            + ("done" if line else f"about {format_duration(seconds)} to the cap")
         )
     cells = len({(p.task, p.recipe, p.cell) for group in groups for p in group.points})
     confirm = f", then {cells * config.confirm_seeds:,} fresh ones" if config.confirm_seeds else ""
     print(
-        f"{len(groups)} programs, {trials:,} trials, at most about {format_duration(total)} "
-        f"without compiling{confirm}"
+        f"{len(groups)} programs, {trials:,} trials, about {format_duration(total)} to the caps"
+        f"{confirm}; {NOMINAL}"
     )
     return 0
 

@@ -80,8 +80,8 @@ def call(
 
 
 def _in_file(error: BaseException, path: str) -> ConfigError:
-    if isinstance(error, ConfigError):
-        return error
+    if isinstance(error, ConfigError):  # `parse_arg` does not know the file
+        return ConfigError(str(error).replace("--config=...:", f"--config={path}:", 1))
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
     where = f"config file {path}" + (f", line {line}" if line else "")

@@ -106,7 +106,7 @@ class Vocabulary:
         )
         strangers = np.flatnonzero(numbers < 0)
         if strangers.size and unknown == "refuse":
-            names = sorted({str(symbols[at]) for at in strangers.tolist()})
+            names = list(dict.fromkeys(str(symbols[at]) for at in strangers.tolist()))
             shown = " ".join(repr(name) for name in names[:8])
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             what = "characters" if isinstance(symbols, str) else "words"

@@ -163,11 +163,11 @@ def _describe(settings: Mapping[str, Sequence[Setting]], config: Config, workdir
     sizes = sorted({program_size(s.values["hidden_size"]) for s in left})
     costs = load_costs(workdir)
     num_done = sum(line["trials"] for line in costs)
-    each = sum(line["cpu_s"] for line in costs) / num_done if num_done else 12.0
+    each = sum(line["cpu_s"] for line in costs) / num_done if num_done else 20.0
     print(
         f"{sum(map(len, settings.values())):,} trials of {len(settings)} variants, {len(left):,} "
         f"not on file, in programs of {', '.join(map(str, sizes))} cells; about "
         f"{format_duration(each * len(left))} of one core"
-        f"{'' if num_done else ' (at a nominal 12 s a trial)'}; records in {workdir}"
+        f"{'' if num_done else ' (at a nominal 20 s a trial)'}; records in {workdir}"
     )
     return 0

@@ -19,7 +19,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.experiment import command_of, config_on_file, default_workdir, say_share
 from lstm_jax.group_runs import GroupKind, held_groups
-from lstm_jax.plan import plan
+from lstm_jax.plan import NOMINAL, plan
 from lstm_jax.probing.study import Group, Line, Study, check_group, line_of, load, run_group
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import differences, refuse
@@ -88,9 +88,9 @@ def _describe(groups: Sequence[Group], workdir: Path) -> int:
         total += 0.0 if line else 1e-9 * nominal * steps
         print(
             f"{group.name:36} {count_weights(built):5} weights {group.config.num_trials:4} trials  "
-            + ("done" if line else f"at most about {format_duration(1e-9 * nominal * steps)}")
+            + ("done" if line else f"about {format_duration(1e-9 * nominal * steps)} to the cap")
         )
-    print(f"{len(groups)} groups, at most about {format_duration(total)} without compiling")
+    print(f"{len(groups)} groups, about {format_duration(total)} to the caps, {NOMINAL}")
     return 0
 
 

@@ -13,7 +13,7 @@ from lstm_jax.config import refusals
 from lstm_jax.experiment import say_share
 from lstm_jax.group_runs import GroupKind, held_groups
 from lstm_jax.paper.selection import items_of
-from lstm_jax.plan import plan
+from lstm_jax.plan import NOMINAL, plan
 from lstm_jax.record.archive import write_whole
 from lstm_jax.record.refusal import refuse
 from lstm_jax.rows import INTERRUPTED, stop_signals
@@ -102,9 +102,9 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
         print(
             f"{group.row:16} {group.name:30} {len(group.variants):3} readings "
             f"{group.num_trials:4} trials  to {format_count(group.max_sequences):>9} sequences  "
-            + ("done" if done else f"at most about {format_duration(seconds)}")
+            + ("done" if done else f"about {format_duration(seconds)} to the cap")
         )
-    print(f"{len(groups)} programs, at most about {format_duration(most)}, without compiling")
+    print(f"{len(groups)} programs, about {format_duration(most)} to the caps, {NOMINAL}")
     return 0
 
 
