@@ -121,6 +121,15 @@ def test_length_is_independent_of_the_marks():
     assert stats.pearsonr(last, length).pvalue > FALSE_ALARM_RATE
 
 
+@pytest.mark.parametrize("t", [0, 1, 50])
+def test_no_value_tells_the_length_or_where_the_marks_fall(t):
+    """Each comes of a draw of its own, that of the first pair too."""
+    inputs, _, length = sequences()
+    found = visible_marks()
+    for of_sequence in (length, [min(marks) for marks in found], [max(marks) for marks in found]):
+        assert stats.pearsonr(inputs[:, t, 0], of_sequence).pvalue > FALSE_ALARM_RATE
+
+
 def test_guessing_one_half():
     """Facts by arithmetic: mean squared error 1/24, mean absolute error 1/6, 15.4% right.
 

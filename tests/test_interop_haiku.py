@@ -161,6 +161,14 @@ def test_a_module_by_another_name():
     assert set(to_haiku(cell, params, name="net/~/rnn")) == {"net/~/rnn/linear"}
 
 
+def test_a_vanilla_net_of_one_bias_by_another_name(float64):
+    theirs, xs = problem("rnn, one bias")
+    renamed = {name.replace("vanilla_rnn", "net/~/mine"): own for name, own in theirs.items()}
+    assert set(renamed) == {"net/~/mine/linear", "net/~/mine/linear_1"}
+    cell, params = from_haiku(renamed, kind="rnn", name="net/~/mine")
+    agree(cell, params, xs, by_haiku("rnn, one bias", theirs, xs))
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "words"),
     [

@@ -323,3 +323,17 @@ def test_what_keras_does_not_have_is_refused_by_name(make, options, words):
     with pytest.raises(ValueError, match=words) as caught:
         to_keras(network, randomised(params, np.random.default_rng(4)), **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "elman"])
+def test_one_bias_is_enough_to_be_refused_by_a_layer_without(kind):
+    """Whichever it is, the GRU's inside the reset too; weights without one go through."""
+    cell = CELLS[kind](D, H)
+    shapes = jax.eval_shape(cell.init, jax.random.key(0))
+    none = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    assert len(to_keras(cell, none, use_bias=False)) == 2
+    there = none._asdict().items()
+    for name, bias in [(n, b) for n, b in there if n.startswith("b") and b is not None]:
+        one = np.append(bias[:-1], np.float32(1e-3))
+        with pytest.raises(ValueError, match="use_bias=False"):
+            to_keras(cell, none._replace(**{name: one}), use_bias=False)

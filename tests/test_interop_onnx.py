@@ -221,6 +221,17 @@ def test_every_function_of_onnx(name):
             np.testing.assert_allclose(again[key], value, rtol=1e-6)
 
 
+def test_a_thresholded_relu_is_closed_at_its_threshold():
+    """ONNX: x for x > alpha, and 0 otherwise."""
+    given = {"activations": ["ThresholdedRelu"], "activation_alpha": [0.5]}
+    attributes, inputs = random_node("RNN", given, np.random.default_rng(4))
+    inputs |= {slot: np.zeros_like(inputs[slot]) for slot in inputs if slot in "XRB"}
+    inputs["W"] = np.ones_like(inputs["W"])
+    inputs["X"][..., 0] = np.resize([0.5, 0.75, 0.25], inputs["X"].shape[:2])
+    expected = agrees_with_onnxruntime("RNN", attributes, inputs)
+    assert set(np.unique(expected["Y"])) == {0.0, 0.75}
+
+
 @pytest.mark.parametrize("name", ["LeakyRelu", "Elu", "HardSigmoid"])
 def test_functions_without_their_numbers_have_the_defaults_of_onnx(name):
     rng = np.random.default_rng(2)
@@ -462,6 +473,7 @@ def test_ours_out_and_back_again(name):
         ("LSTM", {"clip": 0.0}, "clip"),
         ("LSTM", {"clip": -1.0}, "clip"),
         ("RNN", {"clip": -1.0}, "clip"),
+        ("RNN", {"clip": 0.0}, "clip"),
         ("Lstm", {}, "'Lstm'.*LSTM.*GRU.*RNN"),
     ],
 )

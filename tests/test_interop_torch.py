@@ -321,6 +321,33 @@ def test_a_module_is_no_state_dict():
         from_torch(make_module("lstm", dtype=torch.float32))
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru", "elman"])
+def test_one_bias_is_enough_to_be_refused_by_a_module_without(kind):
+    """Whichever it is, the GRU's inside the reset too; weights without one go through."""
+    cell = CELLS[kind](D, H)
+    shapes = jax.eval_shape(cell.init, jax.random.key(0))
+    none = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    assert sorted(to_torch(cell, none, bias=False)) == ["weight_hh_l0", "weight_ih_l0"]
+    there = none._asdict().items()
+    for name, bias in [(n, b) for n, b in there if n.startswith("b") and b is not None]:
+        one = np.append(bias[:-1], np.float32(1e-3))
+        with pytest.raises(ValueError, match="bias=False"):
+            to_torch(cell, none._replace(**{name: one}), bias=False)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_bias_that_a_cell_does_not_have_is_zeros_of_the_type_of_its_weights(dtype):
+    """torch refuses to load, or to multiply, arrays of several types."""
+    cell = CELLS["elman"](D, H, bias=False)
+    shapes = jax.eval_shape(cell.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: np.ones(leaf.shape, dtype), shapes)
+    written = to_torch(cell, params)
+    assert {name: array.dtype.name for name, array in written.items()} == dict.fromkeys(
+        ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"], dtype
+    )
+    assert not written["bias_ih_l0"].any() and not written["bias_hh_l0"].any()
+
+
 def test_an_unknown_nonlinearity_is_refused():
     weights = weights_of(make_module("rnn", dtype=torch.float32))
     with pytest.raises(ValueError, match="nonlinearity.*elu.*tanh.*relu"):

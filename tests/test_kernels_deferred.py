@@ -306,6 +306,23 @@ SECOND = [("state", pair) for pair in SECOND]
 SECOND += [("no state", pair) for _, pair in SECOND if "start" not in pair]
 
 
+@pytest.mark.usefixtures("copies")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_made_of_weights_ahead_gives_the_same_products(axis):
+    """Of matrices one above the other, multiplied one by one, and of others side by side."""
+    rng = np.random.default_rng(2)
+    w = {"a": rng.normal(size=(4, 4)), "b": rng.normal(size=(4, 4))}
+    vector = rng.normal(size=4 if axis == 0 else 8)
+
+    def nets(w, vector):
+        return jnp.concatenate([w["a"], w["b"]], axis=axis) @ vector
+
+    arrays, run = ahead(nets, w, vector, copied=True)
+    expected = np.concatenate([w["a"], w["b"]], axis=axis)
+    same(expected @ vector, run(arrays, vector))
+    same(expected, jax.jacrev(lambda vector: run(arrays, vector))(vector))
+
+
 @pytest.mark.parametrize(("given", "pair"), SECOND)
 def test_a_second_derivative_is_refused(pair, given):
     """Of weights, inputs, the state given, the one to begin with and to reset to, and mixed."""
@@ -494,11 +511,13 @@ def test_what_a_cell_closes_over_is_learned(what):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-9), to_params, expected)
 
 
-def test_a_sequence_of_no_steps_is_its_initial_state():
+@pytest.mark.parametrize("checkpoint", [False, True, 3])
+@pytest.mark.parametrize("kernel", ["scan", "deferred"])
+def test_a_sequence_of_no_steps_is_its_initial_state(kernel, checkpoint):
     cell = lstm(D, H)
     params, states, *_ = batch_of(cell)
     start = jax.tree.map(lambda leaf: leaf[0], states)
-    state, ys = unroll(cell, params, jnp.ones((0, D)), start, kernel="deferred")
+    state, ys = unroll(cell, params, jnp.ones((0, D)), start, kernel=kernel, checkpoint=checkpoint)
     assert ys.shape == (0, H)
     jax.tree.map(np.testing.assert_array_equal, state, start)
 

@@ -127,3 +127,20 @@ def test_a_stack_is_taken_apart_and_the_vectors_come_first():
         for eqn in jax.make_jaxpr(jax.grad(loss))(*args).eqns
     ]
     assert shapes.count(("dot_general", (8, 3), (8, 5))) == 2
+
+
+def test_matrices_side_by_side_are_one_matrix():
+    """Of those one above the other alone the products are the parts of the whole."""
+    w = {"a": W, "b": 2 * W}
+
+    def nets(w, h):
+        return jnp.concatenate([w["a"], w["b"]], axis=1) @ h
+
+    hs, ds = np.concatenate([H, H**2], axis=-1).reshape(8, 6), D.reshape(8, 5)
+    y, pull = jax.vjp(lambda w, hs: jax.vmap(piecewise(nets), (None, 0))(w, hs), w, hs)
+    both = np.concatenate([W, 2 * W], axis=1)
+    close(y, hs @ both.T)
+    to_w, to_h = pull(ds)
+    close(to_h, ds @ both)
+    close(to_w["a"], ds.T @ hs[:, :3])
+    close(to_w["b"], ds.T @ hs[:, 3:])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lstm_jax import draws
 from lstm_jax.tasks import TASKS, Example, long_lag_2a, long_lag_2b, long_lag_2c
 from tests.oracles import long_lag as oracle
 from tests.tolerances import FALSE_ALARM_RATE
@@ -240,6 +241,23 @@ def test_2c_lengths_have_the_geometric_tail():
     for bound in (60, 80):
         num_beyond = int((extra >= bound).sum())
         assert stats.binomtest(num_beyond, NUM, 0.9**bound).pvalue > FALSE_ALARM_RATE
+
+
+@pytest.mark.parametrize(
+    ("u", "finer"),
+    [(0.0, 0.5), (0.0, 0.25), (0.0, 2.0**-6), (0.0, 0.0), (2.0**-23, 0.5), (1 - 2.0**-23, 0.5)],
+)
+def test_2c_tells_apart_what_lies_below_the_last_bit_of_a_draw(monkeypatch, u, finer):
+    """k is at least n where a number uniform in (0, 1) is at most 0.9^n; two draws make its bits.
+
+    One draw of 23 bits alone is never below 2^-23, and so no k above 151 would come of it.
+    """
+    drawn = np.full(400, 0.5, np.float32)
+    drawn[1:3] = u, finer
+    monkeypatch.setattr(draws, "uniform", lambda key, n: drawn[:n])
+    number = u + finer / 2**23
+    at_least = [n for n in range(198) if number <= 0.9**n]
+    assert long_lag_2c(p=5, q=3).sample(keys(1)[0]).length == 3 + max(at_least) + 3
 
 
 def test_2c_distractors_are_uniform():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lstm_jax import draws
 from lstm_jax.tasks import TASKS, Example, two_sequence
 from tests.oracles import two_sequence as oracle
 from tests.tolerances import FALSE_ALARM_RATE, TOLERANCES
@@ -97,7 +98,7 @@ def test_targets_of_3c_without_noise_in_the_test_recomputed_from_the_inputs():
 
 @pytest.mark.parametrize("N", [1, 3])
 def test_targets_of_3c_have_noise_of_variance_01_in_training(N):
-    inputs, targets, _ = sequences("3c", N)
+    inputs, targets, length = sequences("3c", N)
     expected = [oracle.target(values, "3c", N) for values in inputs[:, :N, 0].tolist()]
     noise = targets[:, 0].astype(np.float64) - np.array(expected)
     normal = stats.norm(0, oracle.TARGET_NOISE_VARIANCE**0.5).cdf
@@ -106,6 +107,9 @@ def test_targets_of_3c_have_noise_of_variance_01_in_training(N):
     assert stats.pearsonr(noise, classes("3c", N)).pvalue > FALSE_ALARM_RATE
     for t in (N, 50, 99):  # the target's noise is not that of an element
         assert stats.pearsonr(noise, inputs[:, t, 0]).pvalue > FALSE_ALARM_RATE
+    # nor does it tell the length
+    by_length = [noise[length == n] for n in range(100, 111)]
+    assert stats.kruskal(*by_length).pvalue > FALSE_ALARM_RATE
 
 
 @pytest.mark.parametrize(
@@ -154,6 +158,21 @@ def test_noise_is_gaussian_with_variance_02(variant):
     for num_beyond in ((noise[where] > 3 * 0.2**0.5).sum(), (noise[where] < -3 * 0.2**0.5).sum()):
         test = stats.binomtest(int(num_beyond), int(where.sum()), float(stats.norm.sf(3)))
         assert test.pvalue > FALSE_ALARM_RATE
+
+
+def test_the_least_and_the_largest_draw_give_finite_noise_of_opposite_signs(monkeypatch):
+    """Once in 2^23 draws: an infinite number there would end a trial as diverged."""
+    most = []
+    for u in (0.0, 1 - 2.0**-23):
+        monkeypatch.setattr(draws, "uniform", lambda key, n, u=u: np.full(n, u, np.float32))
+        example = two_sequence("3c", T=20, N=1).sample(keys()[0])
+        assert example.length == (20 if u == 0 else 22)
+        target = 0.2 if u == 0 else 0.8
+        most.append((float(example.inputs[5, 0]), float(example.targets[0]) - target))
+    np.testing.assert_allclose(most[0], np.negative(most[1]), rtol=1e-6)
+    # half a step from the ends: the quantile of 2^-24, in units of either standard deviation
+    expected = stats.norm.isf(2.0**-24) * np.sqrt([0.2, 0.1])
+    np.testing.assert_allclose(most[1], expected, rtol=1e-5)
 
 
 @VARIANTS

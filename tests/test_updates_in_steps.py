@@ -107,6 +107,21 @@ def test_a_rate_for_each_weight():
     assert_close(np.asarray(outputs)[: LENGTHS[2]], np.array(ys), "oracle")
 
 
+def test_a_rate_for_each_weight_of_a_net_whose_recurrent_weights_carry_nothing():
+    """One rate in every place is that rate; the weights that nothing is sent through stay."""
+    name = "silent, every step"
+    with jax.enable_x64(True):
+        params, example, state = row(problems_of(name, False), 0)
+        rates = jax.tree.map(lambda w: np.full(w.shape, 2.0), params)
+        rule = traces(make_network(name), "every_step")
+        outputs, grads = quick(rule)(params, example, state, rates)
+    ys, net = by_numpy(name, params, example, state, 2.0)
+    assert_close(np.asarray(outputs)[: LENGTHS[0]], ys, "oracle")
+    after = jax.tree.map(lambda w, grad: w - 2.0 * np.asarray(grad), params, grads)
+    assert_close(as_vectors(after), paper.weights(net), "oracle")
+    assert not any(np.any(r) for r in (grads.cell.r_i, grads.cell.r_o, grads.cell.r_z))
+
+
 def test_a_rate_needs_targets_at_every_step():
     name = "hidden biases, end, logistic"
     params, example, state = random_problem(name, 0)
