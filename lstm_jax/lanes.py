@@ -190,7 +190,8 @@ class Lanes:
     def advance(self) -> dict[int, np.ndarray]:
         """One chunk of updates; the errors of the sequences each trial went through in it."""
         before = self._sequences
-        self.states, errors = self._advance(self.states, jnp.int32(self.clock % 2**30))
+        # begins anew where every window of round size does: stop rules take it modulo theirs
+        self.states, errors = self._advance(self.states, jnp.int32(self.clock % 10**9))
         errors = np.asarray(errors)
         self.clock += self._chunk
         self._sequences = np.asarray(self.states.sequences)

@@ -88,7 +88,8 @@ def traces(network: Network, timing: str, *, ragged: bool = False) -> GradientRu
     pass; so weights can change inside a sequence: given a `rate` (one for all weights, or a tree
     of them), the rule uses ``w - rate * (gradient so far)`` in each step, which makes the total
     the sum of updates made after every time step. (Symbols are the exception to the memory:
-    their D_vm are sparse, and are summed up from what each step leaves behind.)
+    their D_vm are sparse, and are summed up from what each step leaves behind.) They have to be
+    0 to D - 1: another one, a vector of zeros to the other rules, is looked up unchecked here.
 
     Args:
       network: a network over an `lstm97` cell.

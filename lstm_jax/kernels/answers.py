@@ -46,8 +46,8 @@ def answers(network: Network, timing: str) -> Callable[[NetworkParams, Example],
 def many_answers(network: Network, timing: str) -> Callable[[NetworkParams, Example], Array]:
     """``(params, examples) -> outputs`` of L networks for N sequences each: all ``[L, N, ..]``.
 
-    For `lstm97` with the lanes and sequences on the last axes (`cells.trailing`), for another
-    cell the vmapped definition.
+    For `lstm97` with the lanes and sequences on the last axes (`cells.trailing`), where symbols
+    have to be 0 to D - 1; for another cell the vmapped definition.
 
     Example:
       >>> from lstm_jax import adding, lstm97, network, readout
