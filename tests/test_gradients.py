@@ -362,6 +362,17 @@ def test_the_full_gradient_in_lanes_is_the_vmapped_definition(name, ragged):
         assert_close(outputs[n][upto], expected[n][upto])
 
 
+@pytest.mark.parametrize("what", ["inputs", "targets", "mask"])
+def test_padding_reaches_no_full_gradient_in_lanes(what):
+    name = "hidden biases, every step, identity"
+    params, examples, states = problems_of(name)
+    kernel = quick(lanes_last(trailing_bptt(make_network(name), "every_step")))
+    with jax.enable_x64(True):
+        dirty = stack([with_bad_padding(what, row(examples, n)) for n in range(len(SEEDS))])
+        _, grads = kernel(params, dirty, states)
+    assert_close(grads, result_of(name, "bptt")[1])
+
+
 def test_float32_is_float64_to_its_own_rounding():
     """At the size of the adding problem: 100 steps, the network of 93 weights."""
     net = network(lstm97(2, 2, 2), readout(4, 1, activation="identity"))
