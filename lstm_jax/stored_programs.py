@@ -26,7 +26,7 @@ def write_whole() -> bool:
     except ImportError:
         return False
     jaxs = LRUCache.put
-    if hasattr(jaxs, "__wrapped__"):
+    if jaxs.__module__ == __name__:
         return True
 
     def put(self: Any, key: str, value: bytes) -> None:
@@ -43,6 +43,5 @@ def write_whole() -> bool:
             finally:
                 temporary.unlink(missing_ok=True)
 
-    put.__wrapped__ = jaxs  # pyright: ignore[reportFunctionMemberAccess]
     LRUCache.put = put
     return True

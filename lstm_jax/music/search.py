@@ -69,7 +69,7 @@ def run_group(
     of its program, or on what ran before. One that is cut short starts again from its first epoch.
     """
     began, cpu = time.perf_counter(), time.process_time()
-    make = maker(group.variant)
+    make, own = maker(group.variant), hash_of(group.variant)
     net = make(group.size)
     train, valid = pieces(*data.train), pieces(*data.valid)
     epoch = make_epoch(
@@ -104,7 +104,7 @@ def run_group(
         for lane, setting in enumerate(held):
             if setting is None or status[lane] == RUNNING:
                 continue
-            record = _record(setting, make, rows[lane], measure, data)
+            record = _record(setting, own, make, rows[lane], measure, data)
             append_line(workdir / TRIALS, record)
             done += 1
             say(_line(record))
@@ -140,12 +140,19 @@ def _start(setting: Setting, make: Callable[[int], Any], net: Any, seed: int) ->
 
 
 def _record(
-    setting: Setting, make: Callable[[int], Any], state: Learner, measure: Any, data: Data
+    setting: Setting,
+    own: str | None,
+    make: Callable[[int], Any],
+    state: Learner,
+    measure: Any,
+    data: Data,
 ) -> dict[str, Any]:
-    """The line of a finished trial: likelihoods are of the weights of the best epoch."""
+    """The line of a finished trial: likelihoods are of the weights of the best epoch.
+
+    `own` is the hash of the cell's own file as it was read, where it has one.
+    """
     parts = {name: measure(state.best, *getattr(data, name)) for name in Data._fields}
     fresh = jax.eval_shape(make(setting.values["hidden_size"]).init, jax.random.key(0))
-    own = hash_of(setting.variant)
     return {
         "variant": setting.variant,
         **({"cell_sha256": own} if own else {}),
