@@ -40,9 +40,8 @@ def describe_row(
     published = None if paper is None else paper.num_weights
     against = "" if published is None else f" (paper: {published})"
 
-    per_device = layout.num_lanes // layout.num_devices
     turns = -(-num_trials // layout.num_lanes)  # how often the lanes are filled
-    seconds_each = layout.ns_per_trial_step * 1e-9 * task.mean_length * per_device * turns
+    seconds_each = turns * layout.seconds(task.mean_length)
     time = f"about {format_duration(seconds_each * config.max_sequences)} to the cap of "
     time += f"{config.max_sequences:,} sequences"
     if paper is not None and math.isfinite(paper.num_sequences):

@@ -66,6 +66,15 @@ class Plan(NamedTuple):
     chunk: int  # updates per call of the compiled program
     ns_per_trial_step: float  # nominal
 
+    def seconds(self, num_steps: float) -> float:
+        """What so many time steps of every lane take at the nominal cost, of idle ones too.
+
+        Example:
+          >>> Plan(num_devices=2, num_lanes=32, chunk=1, ns_per_trial_step=20.0).seconds(1e6)
+          0.32
+        """
+        return 1e-9 * self.ns_per_trial_step * self.num_lanes * num_steps / self.num_devices
+
 
 def vector_of(built: Built) -> int:
     """Lanes that cost no more than one: a vector of them, where the kernel has them last."""

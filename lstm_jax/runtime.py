@@ -236,7 +236,7 @@ def configure(num_devices: int | None = None, *, small: bool = True) -> list[Set
             os.environ[setting.name] = setting.value  # for those who look, and for children
     import jax  # only now: it reads the JAX_ variables at its import
 
-    stored_programs.write_whole()
+    stored_programs.keep_whole()
     if _has_computed():  # in a notebook, say: what XLA and JAX have read stands, and is on record
         made = [s for s in made if not _is_flag(s) and s.name != DEVICES]
         os.environ.update({name: value for name, value in before.items() if value is not None})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_whole() -> bool:
+def keep_whole() -> bool:
     """Has JAX put the entries of its compilation cache in place whole; says whether it does.
 
     JAX (0.10 to 0.12) writes an entry where others look for it. What is left of one by a process
@@ -18,7 +18,7 @@ def write_whole() -> bool:
     that it keeps apart itself (of a limited size, on remote storage), its own way stays.
 
     Example:
-      >>> write_whole() and write_whole()  # once is enough
+      >>> keep_whole() and keep_whole()  # once is enough
       True
     """
     try:

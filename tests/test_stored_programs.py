@@ -91,4 +91,4 @@ def test_a_cache_of_limited_size_is_left_to_jax(tmp_path):
 
 def test_jaxs_own_way_is_known():
     """A change of it would leave ours unused, and the tests above could not say why."""
-    assert stored_programs.write_whole()
+    assert stored_programs.keep_whole()

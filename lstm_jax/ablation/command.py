@@ -116,8 +116,7 @@ def _most_seconds(group: Group) -> float:
     """What a group takes at the nominal cost if no trial is solved."""
     built = build_trial(group.config)
     layout = plan(built, group.config, len(jax.devices()))
-    steps = built.trial.task.mean_length * group.config.max_sequences
-    return 1e-9 * layout.ns_per_trial_step * layout.num_lanes * steps / layout.num_devices
+    return layout.seconds(built.trial.task.mean_length * group.config.max_sequences)
 
 
 def _name(group: Group) -> str:

@@ -14,7 +14,7 @@ from lstm_jax.config import Config, Fields, parse_command_line, refusals
 from lstm_jax.experiment import config_of_page, this_command
 from lstm_jax.music.page import report
 from lstm_jax.music.problem import data_hash, load_parts
-from lstm_jax.music.protocol import Group, Setting, groups_of, hash_of, program_size, settings_of
+from lstm_jax.music.protocol import Group, Setting, cell_hash, groups_of, program_size, settings_of
 from lstm_jax.music.search import Data, load_costs, load_trials, run_group
 from lstm_jax.record.archive import plain
 from lstm_jax.record.opening import held_folder
@@ -25,6 +25,8 @@ from lstm_jax.tables import format_duration
 
 FREE_FIELDS = ("num_samples", "per_round", "minutes", "variants", "rows", "top_share")
 """What a search that goes on may change: no trial's result depends on them."""
+NOMINAL_SECONDS = 20
+"""Of one core, a trial; where none is on file that tells."""
 
 
 class Search(NamedTuple):
@@ -103,14 +105,14 @@ def missing(
     on_file = {(line["variant"], line["trial"]): line for line in trials}
     left = []
     for variant, own in settings.items():
-        file = hash_of(variant)
+        of_cell = cell_hash(variant)
         for setting in own:
             line = on_file.get((variant, setting.trial))
             if line is None:
                 continue
-            there, here = dict(line["values"]), dict(setting.values)
-            if file and "cell_sha256" in line:  # older records do not say
-                there["cell_sha256"], here["cell_sha256"] = line["cell_sha256"], file
+            known = of_cell.keys() & line.keys()  # older records do not say
+            there = line["values"] | {name: line[name] for name in known}
+            here = setting.values | {name: of_cell[name] for name in known}
             if there != here:
                 raise ValueError(
                     f"trial {setting.trial} of {variant} is on file with other settings "
@@ -163,11 +165,11 @@ def _describe(settings: Mapping[str, Sequence[Setting]], config: Config, workdir
     sizes = sorted({program_size(s.values["hidden_size"]) for s in left})
     costs = load_costs(workdir)
     num_done = sum(line["trials"] for line in costs)
-    each = sum(line["cpu_s"] for line in costs) / num_done if num_done else 20.0
+    each = sum(line["cpu_s"] for line in costs) / num_done if num_done else NOMINAL_SECONDS
+    nominal = "" if num_done else f" (at a nominal {NOMINAL_SECONDS} s a trial)"
     print(
         f"{sum(map(len, settings.values())):,} trials of {len(settings)} variants, {len(left):,} "
         f"not on file, in programs of {', '.join(map(str, sizes))} cells; about "
-        f"{format_duration(each * len(left))} of one core"
-        f"{'' if num_done else ' (at a nominal 20 s a trial)'}; records in {workdir}"
+        f"{format_duration(each * len(left))} of one core{nominal}; records in {workdir}"
     )
     return 0

@@ -123,9 +123,10 @@ def program_size(hidden_size: int) -> int:
     return -(-hidden_size // 32) * 32
 
 
-def hash_of(variant: str) -> str | None:
-    """SHA-256 of the file that a variant's cell is in; None for the library's own."""
-    return source_hash(cell_values(variant, 8)["cell"])
+def cell_hash(variant: str) -> dict[str, str]:
+    """The hash of the file that a variant's cell is in, as a record has it; {} for no file."""
+    own = source_hash(cell_values(variant, 8)["cell"])
+    return {"cell_sha256": own} if own else {}
 
 
 def maker(variant: str) -> Callable[[int], Network]:

@@ -29,7 +29,7 @@ from lstm_jax.music.online import (
     pad,
     pieces,
 )
-from lstm_jax.music.protocol import Group, Setting, hash_of, initial_weights, maker
+from lstm_jax.music.protocol import Group, Setting, cell_hash, initial_weights, maker
 from lstm_jax.network import num_weights
 from lstm_jax.record.lines import append_line, load_lines
 
@@ -69,7 +69,7 @@ def run_group(
     of its program, or on what ran before. One that is cut short starts again from its first epoch.
     """
     began, cpu = time.perf_counter(), time.process_time()
-    make, own = maker(group.variant), hash_of(group.variant)
+    make, of_cell = maker(group.variant), cell_hash(group.variant)
     net = make(group.size)
     train, valid = pieces(*data.train), pieces(*data.valid)
     epoch = make_epoch(
@@ -104,7 +104,7 @@ def run_group(
         for lane, setting in enumerate(held):
             if setting is None or status[lane] == RUNNING:
                 continue
-            record = _record(setting, own, make, rows[lane], measure, data)
+            record = _record(setting, make, rows[lane], measure, data) | of_cell
             append_line(workdir / TRIALS, record)
             done += 1
             say(_line(record))
@@ -140,22 +140,13 @@ def _start(setting: Setting, make: Callable[[int], Any], net: Any, seed: int) ->
 
 
 def _record(
-    setting: Setting,
-    own: str | None,
-    make: Callable[[int], Any],
-    state: Learner,
-    measure: Any,
-    data: Data,
+    setting: Setting, make: Callable[[int], Any], state: Learner, measure: Any, data: Data
 ) -> dict[str, Any]:
-    """The line of a finished trial: likelihoods are of the weights of the best epoch.
-
-    `own` is the hash of the cell's own file as it was read, where it has one.
-    """
+    """The line of a finished trial: likelihoods are of the weights of the best epoch."""
     parts = {name: measure(state.best, *getattr(data, name)) for name in Data._fields}
     fresh = jax.eval_shape(make(setting.values["hidden_size"]).init, jax.random.key(0))
     return {
         "variant": setting.variant,
-        **({"cell_sha256": own} if own else {}),
         "trial": setting.trial,
         "values": setting.values,
         "num_weights": num_weights(fresh),

@@ -83,12 +83,11 @@ def _describe(groups: Sequence[Group], workdir: Path) -> int:
     for group, line in zip(groups, GROUPS.on_file(groups, workdir), strict=True):
         built = build_trial(group.config)
         layout = plan(built, group.config, len(jax.devices()))
-        steps = built.trial.task.mean_length * group.config.max_sequences
-        nominal = layout.ns_per_trial_step * layout.num_lanes / layout.num_devices
-        total += 0.0 if line else 1e-9 * nominal * steps
+        seconds = layout.seconds(built.trial.task.mean_length * group.config.max_sequences)
+        total += 0.0 if line else seconds
         print(
             f"{group.name:36} {count_weights(built):5} weights {group.config.num_trials:4} trials  "
-            + ("done" if line else f"about {format_duration(1e-9 * nominal * steps)} to the cap")
+            + ("done" if line else f"about {format_duration(seconds)} to the cap")
         )
     print(f"{len(groups)} groups, about {format_duration(total)} to the caps, {NOMINAL}")
     return 0

@@ -95,8 +95,7 @@ def _describe(groups: Sequence[Group], request: Request) -> int:
     for group in groups:
         built, config = build(group), group.config()
         layout = plan(built, config, len(jax.devices()))
-        nominal = 1e-9 * layout.ns_per_trial_step * layout.num_lanes * group.max_sequences
-        seconds = nominal * built.trial.task.mean_length / layout.num_devices
+        seconds = layout.seconds(built.trial.task.mean_length * group.max_sequences)
         done = GROUPS.on_file([group], request.share.workdir(Path(request.workdir))) != [None]
         most += 0.0 if done else seconds
         print(
